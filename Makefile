@@ -1,0 +1,159 @@
+# moolloy-workers: `make demo` shows it at work, `make check` tests it, `make help` lists the rest.
+VERSION := 0.1.0
+BUILD   ?= build
+PREFIX  ?= /usr/local
+DESTDIR ?=
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+
+# Debian packages, by what they are for.
+PACKAGES_BUILD := gcc make pkg-config libcurl4-openssl-dev libjansson-dev libssl-dev libgit2-dev \
+	libarchive-dev libyaml-dev libsystemd-dev libseccomp-dev libsqlite3-dev libmicrohttpd-dev
+PACKAGES_RUN   := bubblewrap git openssh-client ca-certificates openjdk-17-jdk-headless ant python3
+PACKAGES_CHECK := libcmocka-dev python3-pytest python3-yaml openssh-server zstd bzip2 xz-utils man-db systemd
+PACKAGES_LINT  := clang-format shellcheck
+PACKAGES       := $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_CHECK) $(PACKAGES_LINT)
+
+CC       := gcc
+WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wcast-qual -Wvla
+HARDEN   := -fPIE -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2
+CFLAGS   ?= -O2 -g
+LDFLAGS  ?=
+ifdef SANITIZE
+HARDEN   := -fPIE -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+LINKSAN  := -fsanitize=address,undefined
+CFLAGS   := -O1 -g
+endif
+ifdef WERROR
+WARNINGS += -Werror
+endif
+ALL_CFLAGS  = -std=gnu17 $(CFLAGS) $(HARDEN) $(WARNINGS) -Iinclude -D_GNU_SOURCE \
+	-DMOOLLOY_VERSION='"$(VERSION)"' -MMD -MP
+ALL_LDFLAGS = $(LDFLAGS) $(LINKSAN) -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+
+# The floors, from the ground up: each may use only those before it.
+FLOORS := base outside remote work engine
+LIBS_outside := -lcurl -ljansson -lcrypto -lgit2 -larchive -lyaml -lsystemd
+LIBS_dashboard := -lsqlite3 -lmicrohttpd
+
+objects   = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard $(1)/*.c)))
+archives  = $(patsubst %,$(BUILD)/lib/lib%.a,$(1))
+# Archives a floor's code may be linked with: itself and those below, topmost first.
+up_to     = $(call archives,$(call reverse,$(call below,$(1)) $(1)))
+below     = $(call below_of,$(1),$(FLOORS))
+below_of  = $(if $(filter $(1),$(firstword $(2))),,$(firstword $(2)) $(call below_of,$(1),$(wordlist 2,9,$(2))))
+reverse   = $(if $(1),$(call reverse,$(wordlist 2,9,$(1))) $(firstword $(1)))
+library   = $(if $(filter-out base,$(1)),$(LIBS_outside))
+
+PROGRAMS := moolloy-build-worker moolloy-run-worker moolloy-workerctl moolloy-dashboard
+BINARIES := $(addprefix $(BUILD)/,$(PROGRAMS))
+
+.PHONY: all
+all: $(BINARIES) $(FLOORS:%=$(BUILD)/lib/%.linked)
+
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+define floor_rules
+$(BUILD)/lib/lib$(1).a: $(call objects,common/$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	ar rcs $$@ $$^
+
+# The whole floor must link with nothing but the floors below it.
+$(BUILD)/lib/$(1).linked: $(call up_to,$(1))
+	@printf 'int main(void) { return 0; }' | $(CC) -x c - -x none -fPIE $(ALL_LDFLAGS) -o $$@ \
+		-Wl,--whole-archive $$< -Wl,--no-whole-archive $$(wordlist 2,9,$$^) $(call library,$(1))
+endef
+$(foreach f,$(FLOORS),$(eval $(call floor_rules,$(f))))
+
+link = $(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_outside)
+
+$(BUILD)/moolloy-build-worker: $(call objects,build-worker) $(call up_to,engine)
+	$(link)
+$(BUILD)/moolloy-run-worker: $(call objects,run-worker) $(call up_to,engine)
+	$(link)
+$(BUILD)/moolloy-workerctl: $(BUILD)/obj/src/workerctl.o $(call up_to,work)
+	$(link)
+$(BUILD)/moolloy-dashboard: $(call objects,src/dashboard) $(call up_to,work)
+	$(link) $(LIBS_dashboard)
+
+# ---- tests ------------------------------------------------------------------------------------
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/*/test_*.c)))
+PYTEST     := /usr/bin/python3 -m pytest -q -p no:cacheprovider
+
+define unit_rules
+$(BUILD)/unit/$(1)/%: $(BUILD)/obj/tests/unit/$(1)/%.o $(2)
+	@mkdir -p $$(@D)
+	$(CC) $(ALL_LDFLAGS) -o $$@ $$^ -lcmocka $(3)
+endef
+$(foreach f,$(FLOORS),$(eval $(call unit_rules,$(f),$(call up_to,$(f)),$(call library,$(f)))))
+$(foreach p,build-worker run-worker,$(eval $(call unit_rules,$(p),$(filter-out %/main.o,$(call objects,$(p))) $(call up_to,engine),$(LIBS_outside))))
+$(eval $(call unit_rules,dashboard,$(filter-out %/main.o,$(call objects,src/dashboard)) $(call up_to,work),$(LIBS_outside) $(LIBS_dashboard)))
+
+.PHONY: check check-unit check-system check-asan bench lint format deps demo install clean help
+check: deps
+	@$(MAKE) --no-print-directory all check-unit check-system
+
+check-unit: $(UNIT_TESTS)
+	@failed=; for t in $^; do $$t >$$t.log 2>&1 || { cat $$t.log; failed="$$failed $$t"; }; done; \
+	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }; \
+	echo "unit tests: $(words $^) programs, $$(cat $(addsuffix .log,$^) | grep -c '\[       OK \]') tests passed"
+
+check-system: all
+	MOOLLOY_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/system
+
+check-asan: deps
+	@$(MAKE) --no-print-directory BUILD=build-asan SANITIZE=1 all check-unit check-system
+
+bench: all
+	MOOLLOY_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/bench/bench.py
+
+demo: deps
+	@$(MAKE) --no-print-directory -s all
+	@MOOLLOY_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/system/demo.py
+
+SOURCES := $(wildcard common/*/*.c build-worker/*.c run-worker/*.c src/*.c src/*/*.c)
+HEADERS := $(wildcard include/*/*.h build-worker/*.h run-worker/*.h src/*/*.h)
+TESTS_C := $(wildcard tests/unit/*/*.c tests/fuzz/*.c)
+SCRIPTS := $(wildcard .ci/run tests/*/*.sh)
+ANALYZED := $(SOURCES:%.c=$(BUILD)/analyzed/%.ok)
+
+$(BUILD)/analyzed/%.ok: %.c Makefile
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_CFLAGS) -Werror -fanalyzer -MF $@.d -MT $@ -c -o $(@:.ok=.o) $<
+	@touch $@
+
+lint: $(ANALYZED) $(FLOORS:%=$(BUILD)/lib/%.linked)
+	clang-format --dry-run --Werror $(SOURCES) $(HEADERS) $(TESTS_C)
+	/usr/bin/python3 tests/lint/house.py
+	$(if $(SCRIPTS),shellcheck $(SCRIPTS))
+
+format:
+	clang-format -i $(SOURCES) $(HEADERS) $(TESTS_C)
+
+# ---- installing -------------------------------------------------------------------------------
+deps:
+	@missing=$$(for p in $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q '^install ok' || echo $$p; done); \
+	[ -z "$$missing" ] && exit 0; \
+	echo "installing missing Debian packages:" $$missing; \
+	root=; [ "$$(id -u)" = 0 ] || { root=sudo; echo "(asking for root to run apt-get)"; }; \
+	$$root apt-get update -q && \
+	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
+
+clean:
+	rm -rf build build-asan
+
+help:
+	@echo 'make                build the four programs into build/'
+	@echo 'make demo           run the whole workflow on this machine and show it (DEMO_KEEP=1 leaves it running)'
+	@echo 'make check          unit and system tests'
+	@echo 'make check-asan     the same under AddressSanitizer, UBSan and LeakSanitizer'
+	@echo 'make lint           formatting, gcc -fanalyzer, floors, shellcheck'
+	@echo 'make bench          figures, with what each is measured against; writes build/bench.json'
+	@echo 'make install        DESTDIR= PREFIX= (default /usr/local)'
+	@echo 'make deps           install the Debian packages that are missing'
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,28 @@
+/*
+ * How long work tells where it is, and learns that it should stop.
+ *
+ * Whoever moves bytes or objects calls tick_tell() every so often (at least once a second while anything can be
+ * waited for, also when nothing moved); false means: stop, clean up, and fail with FAILURE_CANCELLED.
+ */
+#ifndef BASE_TICK_H
+#define BASE_TICK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tick {
+	bool (*tell)(void *data, int64_t done, int64_t total); /* total 0: not known. NULL: nobody listens */
+	void *data;
+};
+#define TICK_NONE                                                                                  \
+	(struct tick)                                                                              \
+	{                                                                                          \
+	}
+
+static inline bool
+tick_tell(const struct tick *tick, int64_t done, int64_t total)
+{
+	return !tick || !tick->tell || tick->tell(tick->data, done, total);
+}
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * The queue jobs come from, on the loop. One interface, a body for each kind (remote/queue_dashboard.c: our dashboard's
+ * own queue). A message is ours from receive to acknowledge or release as long as its lease is extended in time.
+ */
+#ifndef REMOTE_QUEUE_H
+#define REMOTE_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/failure.h"
+#include "base/text.h"
+#include "outside/http.h"
+#include "remote/dashboard.h"
+
+struct queue_message {
+	char *body;     /* YAML or JSON, as put on the queue */
+	char *id;       /* message id: the job's secret towards the dashboard */
+	char *receipt;  /* what extend, acknowledge and release are told */
+	char *queue;    /* the queue it came from */
+	int attempt;    /* how often it was received, this time included; from 1 */
+	int handbacks;  /* how many of those were given back untried (drained workers) */
+};
+#define QUEUE_MESSAGE_INIT                                                                         \
+	{                                                                                          \
+	}
+void queue_message_done(struct queue_message *message);
+
+struct queue_access {
+	struct http_client *client;
+	const struct dashboard_access *dashboard;
+	const struct strings *names; /* queues in the order of their priority */
+	const char *worker;          /* name of this worker, for the queue's records */
+};
+
+struct queue;
+struct queue_call;
+
+/* type: the setting queue.type. Everything in access is borrowed for the queue's life. */
+bool must_check queue_open(const char *type, const struct queue_access *access, struct queue **ret,
+                           struct failure *why);
+void queue_close(struct queue **queue);
+/* How long a lease of this kind of queue is made, ms. */
+int64_t queue_lease_ms(const struct queue *queue);
+
+/*
+ * Waits up to wait_ms for a message of the first queue that has one. done: message NULL and why NULL: none came. The message is
+ * done's (moved: it takes what it needs with queue_message_done for the rest).
+ */
+typedef void queue_received(void *data, struct queue_message *message, const struct failure *why);
+void queue_receive(struct queue *queue, int64_t wait_ms, queue_received *done, void *data);
+/* Gives up waiting: done is not called, and a message that was on its way goes back at once. */
+void queue_stop_receiving(struct queue *queue);
+
+/* FAILURE_LEASE_LOST: the queue says that the message is another's now. */
+typedef void queue_done(void *data, const struct failure *why);
+void queue_extend(struct queue *queue, const char *receipt, queue_done *done, void *data);
+/* The message is dealt with and goes away. That it is gone already is success. */
+void queue_acknowledge(struct queue *queue, const char *receipt, queue_done *done, void *data);
+/* The message goes back, visible again after delay_ms. handback: it was not tried, the attempt does not count. A lost lease is success. */
+void queue_release(struct queue *queue, const char *receipt, int64_t delay_ms, bool handback,
+                   queue_done *done, void *data);
+
+#endif

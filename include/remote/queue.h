@@ -49,7 +49,10 @@ int64_t queue_lease_ms(const struct queue *queue);
  */
 typedef void queue_received(void *data, struct queue_message *message, const struct failure *why);
 void queue_receive(struct queue *queue, int64_t wait_ms, queue_received *done, void *data);
-/* Gives up waiting: done is not called, and a message that was on its way goes back at once. */
+/*
+ * Asks the queue to end the wait now: done is called as ever, soon, with none or with the message that came at the last
+ * moment (which whoever stops gives back with queue_release). Without a receive under way nothing happens.
+ */
 void queue_stop_receiving(struct queue *queue);
 
 /* FAILURE_LEASE_LOST: the queue says that the message is another's now. */

@@ -118,6 +118,7 @@ SOURCES := $(wildcard common/*/*.c build-worker/*.c run-worker/*.c src/*.c src/*
 HEADERS := $(wildcard include/*/*.h build-worker/*.h run-worker/*.h src/*/*.h)
 TESTS_C := $(wildcard tests/unit/*/*.c tests/fuzz/*.c)
 SCRIPTS := $(wildcard .ci/run tests/*/*.sh)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 ANALYZED := $(SOURCES:%.c=$(BUILD)/analyzed/%.ok)
 
 $(BUILD)/analyzed/%.ok: %.c Makefile
@@ -157,3 +158,4 @@ help:
 	@echo 'make deps           install the Debian packages that are missing'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+objects: $(OBJECTS)

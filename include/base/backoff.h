@@ -1,6 +1,7 @@
 /*
- * How long to wait before the next try: exponential with full jitter, the one schedule of the project.
- * The n-th wait is uniform in [0, min(cap, first * 2^n)] (AWS Architecture Blog, "Exponential Backoff And Jitter").
+ * How long to wait before the next try: exponential with full jitter, the one schedule of the
+ * project. The n-th wait is uniform in [0, min(cap, first * 2^n)] (AWS Architecture Blog,
+ * "Exponential Backoff And Jitter").
  */
 #ifndef BASE_BACKOFF_H
 #define BASE_BACKOFF_H

@@ -1,4 +1,5 @@
-/* Time. Deadlines and durations use the monotonic clock only; wall time is for what people and reports read. */
+/* Time. Deadlines and durations use the monotonic clock only; wall time is for what people and
+ * reports read. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 

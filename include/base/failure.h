@@ -1,13 +1,14 @@
 /*
  * The one type for "it did not work".
  *
- * A function that can fail returns bool and takes `struct failure *why` as its last parameter. true: done, its ret_
- * parameters are set. false: *why is set, ret_ parameters are untouched. Leaving is one line:
+ * A function that can fail returns bool and takes `struct failure *why` as its last parameter.
+ *true: done, its ret_ parameters are set. false: *why is set, ret_ parameters are untouched.
+ *Leaving is one line:
  *
  *	return fail(why, FAILURE_HASH_MISMATCH, "%s hashes to %s, not to %s", key, got, wanted);
  *
- * Who sees what went wrong sets code and message; steps stamps the step; whether it is worth trying again is a column
- * of failure.def, never a caller's opinion.
+ * Who sees what went wrong sets code and message; steps stamps the step; whether it is worth trying
+ *again is a column of failure.def, never a caller's opinion.
  */
 #ifndef BASE_FAILURE_H
 #define BASE_FAILURE_H
@@ -29,15 +30,17 @@ struct failure {
 	bool retryable;         /* from the code's row */
 	const char *step;       /* in which step of a job; a string constant, stamped by steps */
 	char message[512];      /* one line for a person, with the names that matter */
-	char *details;          /* optional evidence, owned: last lines of a log, a server's answer */
+	char *details; /* optional evidence, owned: last lines of a log, a server's answer */
 };
 #define FAILURE_INIT                                                                               \
 	{                                                                                          \
 	}
 
-/* Sets code, retryable and message; details are dropped. Always false. why may be NULL (the caller does not care). */
+/* Sets code, retryable and message; details are dropped. Always false. why may be NULL (the caller
+ * does not care). */
 bool fail(struct failure *why, enum failure_code code, const char *fmt, ...) printf_like(3, 4);
-/* The same with the code that fits errno, and ": strerror(errno)" after the message. Always false. */
+/* The same with the code that fits errno, and ": strerror(errno)" after the message. Always false.
+ */
 bool fail_errno(struct failure *why, const char *fmt, ...) printf_like(2, 3);
 /* Puts "prefix: " before the message, for context only the caller knows. Always false. */
 bool fail_within(struct failure *why, const char *fmt, ...) printf_like(2, 3);
@@ -50,8 +53,9 @@ void failure_clear(struct failure *why);
 /* For scoped(failure_done). */
 void failure_done(struct failure *why);
 
-const char *failure_name(enum failure_code code);    /* as on the wire: "hash-mismatch" */
-const char *failure_meaning(enum failure_code code); /* a sentence for `workerctl explain` and the manual */
+const char *failure_name(enum failure_code code); /* as on the wire: "hash-mismatch" */
+const char *failure_meaning(
+    enum failure_code code); /* a sentence for `workerctl explain` and the manual */
 bool failure_retryable(enum failure_code code);
 /* false if no row has that wire name. */
 bool failure_from_name(const char *name, enum failure_code *ret_code);

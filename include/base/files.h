@@ -1,6 +1,6 @@
 /*
- * Files and directories, relative to a directory fd where there is a choice (AT_FDCWD for the current one).
- * Every fd is close-on-exec.
+ * Files and directories, relative to a directory fd where there is a choice (AT_FDCWD for the
+ * current one). Every fd is close-on-exec.
  */
 #ifndef BASE_FILES_H
 #define BASE_FILES_H
@@ -21,7 +21,8 @@ bool must_check read_all(int fd, size_t limit, struct text *text, struct failure
 bool must_check file_read(int dir, const char *path, size_t limit, struct text *text,
                           struct failure *why);
 /*
- * The file holds exactly these bytes, or what it held before, whatever happens: temporary file in the same directory
+ * The file holds exactly these bytes, or what it held before, whatever happens: temporary file in
+ * the same directory
  * (".NAME.tmp"), fsync, rename, fsync of the directory.
  */
 bool must_check file_replace(int dir, const char *path, const struct text *bytes, mode_t mode,
@@ -36,8 +37,10 @@ bool must_check directory_make(const char *path, mode_t mode, struct failure *wh
 bool must_check directory_open(int dir, const char *path, int *ret_fd, struct failure *why);
 bool must_check directory_sync(int dir, struct failure *why);
 /* Names in the directory but . and .. , sorted. */
-bool must_check directory_list(int dir, const char *path, struct strings *names, struct failure *why);
-/* Removes path and everything below it, following no link and leaving no mount; absent is fine. Directories that were made unwritable are opened up first. */
+bool must_check directory_list(int dir, const char *path, struct strings *names,
+                               struct failure *why);
+/* Removes path and everything below it, following no link and leaving no mount; absent is fine.
+ * Directories that were made unwritable are opened up first. */
 bool must_check tree_remove(int dir, const char *path, struct failure *why);
 /* Bytes allocated to regular files below path (each inode once). */
 bool must_check tree_size(int dir, const char *path, int64_t *ret_bytes, struct failure *why);

@@ -1,8 +1,9 @@
 /*
  * Log lines with their subject. Programs, engine and work log; the floors below never do.
  *
- * A line goes to the sink: standard error by default ("job 12.1 build: ..." after a <priority> that journald
- * understands, or after the time of day on a terminal), or the journal with its fields (outside/journal.h).
+ * A line goes to the sink: standard error by default ("job 12.1 build: ..." after a <priority> that
+ * journald understands, or after the time of day on a terminal), or the journal with its fields
+ * (outside/journal.h).
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -50,7 +51,8 @@ void log_failure(enum log_level level, const struct subject *about, const struct
 void log_set_level(enum log_level level);
 /* "error", "warning", "notice", "info" or "debug"; anything else gives LEVEL_INFO. */
 enum log_level log_level_from_name(const char *name);
-/* NULL: standard error again. A sink that returns false could not write: the line then goes to standard error. */
+/* NULL: standard error again. A sink that returns false could not write: the line then goes to
+ * standard error. */
 void log_set_sink(bool (*sink)(const struct log_line *line));
 
 #endif

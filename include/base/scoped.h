@@ -5,8 +5,8 @@
  *	scoped_free char *path = format("%s/x", dir);   freed
  *	scoped(text_done) struct text body = TEXT_INIT; text_done(&body)
  *
- * To hand the thing on, take it: `*ret_fd = take_fd(&fd)`. Destructors accept half-built objects and -1 or NULL.
- * Return from main, never exit(), or scoped variables do not run.
+ * To hand the thing on, take it: `*ret_fd = take_fd(&fd)`. Destructors accept half-built objects
+ *and -1 or NULL. Return from main, never exit(), or scoped variables do not run.
  */
 #ifndef BASE_SCOPED_H
 #define BASE_SCOPED_H

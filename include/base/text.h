@@ -1,8 +1,9 @@
 /*
  * Growing text, formatted strings and lists of strings.
  *
- * `struct text` owns its bytes, which may hold NULs and are always followed by one. Start with TEXT_INIT, end with
- * text_done(). Memory exhaustion ends the process (abort), so nothing here fails and nothing here returns NULL.
+ * `struct text` owns its bytes, which may hold NULs and are always followed by one. Start with
+ * TEXT_INIT, end with text_done(). Memory exhaustion ends the process (abort), so nothing here
+ * fails and nothing here returns NULL.
  */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
@@ -26,7 +27,8 @@ struct text {
 void text_add(struct text *text, const void *bytes, size_t length);
 void text_add_string(struct text *text, const char *string);
 void text_addf(struct text *text, const char *fmt, ...) printf_like(2, 3);
-/* Makes room for `length` more bytes and returns where they start; text->length is the caller's to raise. */
+/* Makes room for `length` more bytes and returns where they start; text->length is the caller's to
+ * raise. */
 char *text_reserve(struct text *text, size_t length);
 /* Empty again, memory kept. */
 void text_clear(struct text *text);
@@ -52,7 +54,8 @@ bool strings_equal(const char *a, const char *b); /* NULL equals NULL only */
 bool starts_with(const char *string, const char *prefix);
 bool ends_with(const char *string, const char *suffix);
 
-/* A list of strings that owns them; items[count] is always NULL once anything was added (fit for execve). */
+/* A list of strings that owns them; items[count] is always NULL once anything was added (fit for
+ * execve). */
 struct strings {
 	char **items;
 	size_t count;
@@ -68,8 +71,9 @@ bool strings_contain(const struct strings *list, const char *item);
 void strings_done(struct strings *list);
 
 /*
- * Appends `text` fit for one line of a log or terminal: control characters become \xNN, invalid UTF-8 becomes U+FFFD;
- * with keep_lines, \n and \t stay. For bytes from outside (command output, server answers).
+ * Appends `text` fit for one line of a log or terminal: control characters become \xNN, invalid
+ * UTF-8 becomes U+FFFD; with keep_lines, \n and \t stay. For bytes from outside (command output,
+ * server answers).
  */
 void text_add_printable(struct text *text, const char *bytes, size_t length, bool keep_lines);
 

@@ -1,8 +1,9 @@
 /*
  * How long work tells where it is, and learns that it should stop.
  *
- * Whoever moves bytes or objects calls tick_tell() every so often (at least once a second while anything can be
- * waited for, also when nothing moved); false means: stop, clean up, and fail with FAILURE_CANCELLED.
+ * Whoever moves bytes or objects calls tick_tell() every so often (at least once a second while
+ * anything can be waited for, also when nothing moved); false means: stop, clean up, and fail with
+ * FAILURE_CANCELLED.
  */
 #ifndef BASE_TICK_H
 #define BASE_TICK_H
@@ -11,7 +12,8 @@
 #include <stdint.h>
 
 struct tick {
-	bool (*tell)(void *data, int64_t done, int64_t total); /* total 0: not known. NULL: nobody listens */
+	bool (*tell)(void *data, int64_t done,
+	             int64_t total); /* total 0: not known. NULL: nobody listens */
 	void *data;
 };
 #define TICK_NONE                                                                                  \

@@ -1,4 +1,5 @@
-/* Durations and sizes as people write them: 90s, 5m, 48h, 2d, 250ms; 512MiB, 64KiB, 2GiB, 100 (bytes). */
+/* Durations and sizes as people write them: 90s, 5m, 48h, 2d, 250ms; 512MiB, 64KiB, 2GiB, 100
+ * (bytes). */
 #ifndef BASE_UNITS_H
 #define BASE_UNITS_H
 

@@ -1,10 +1,11 @@
 /*
  * The box in which untrusted programs run: bubblewrap (bwrap(1)).
  *
- * Inside: /usr, /bin, /sbin, /lib* read-only; of /etc a short list (ld.so.cache, alternatives, java, ssl certificates, passwd,
- * group, nsswitch, and with the network hosts and resolv.conf); a private /tmp, /dev and /proc; one writable directory, at
- * its own path. Own PID, IPC, UTS and mount namespaces, no network unless asked, no capabilities. All that was started
- * in the box is dead when its command ends or this process dies.
+ * Inside: /usr, /bin, /sbin, /lib* read-only; of /etc a short list (ld.so.cache, alternatives,
+ * java, ssl certificates, passwd, group, nsswitch, and with the network hosts and resolv.conf); a
+ * private /tmp, /dev and /proc; one writable directory, at its own path. Own PID, IPC, UTS and
+ * mount namespaces, no network unless asked, no capabilities. All that was started in the box is
+ * dead when its command ends or this process dies.
  */
 #ifndef OUTSIDE_BOX_H
 #define OUTSIDE_BOX_H
@@ -14,9 +15,10 @@
 #include "base/text.h"
 
 struct box {
-	const char *writable;                  /* absolute path of the job's directory */
-	const struct strings *readonly;        /* further paths to show read-only (existing ones), or NULL */
-	bool network;                          /* share the host's network */
+	const char *writable; /* absolute path of the job's directory */
+	const struct strings
+	    *readonly; /* further paths to show read-only (existing ones), or NULL */
+	bool network;  /* share the host's network */
 };
 
 #define BOX_PROGRAM "/usr/bin/bwrap"

@@ -1,8 +1,8 @@
 /*
  * Starting programs (fork + exec), and what a process tree used.
  *
- * child_start() for a program that runs beside us (the manager's runner); command_run() (outside/command.h) for one
- * that is waited for.
+ * child_start() for a program that runs beside us (the manager's runner); command_run()
+ * (outside/command.h) for one that is waited for.
  */
 #ifndef OUTSIDE_CHILD_H
 #define OUTSIDE_CHILD_H
@@ -23,23 +23,26 @@ struct child_start {
 	const struct strings *environment; /* all of it: nothing is inherited */
 	const char *directory;             /* to start in; NULL: ours */
 	int input, output, errors;         /* fds for 0, 1, 2; -1: /dev/null */
-	int keep[CHILD_KEPT_FDS];          /* fds to appear as 3, 4, ... in the child; -1 ends the list */
-	bool session;                      /* its own session and process group */
-	bool dies_with_us;                 /* SIGKILL when this process ends (prctl PR_SET_PDEATHSIG) */
+	int keep[CHILD_KEPT_FDS]; /* fds to appear as 3, 4, ... in the child; -1 ends the list */
+	bool session;             /* its own session and process group */
+	bool dies_with_us;        /* SIGKILL when this process ends (prctl PR_SET_PDEATHSIG) */
 };
 #define CHILD_START_INIT                                                                           \
 	{                                                                                          \
-		.input = -1, .output = -1, .errors = -1, .keep = {-1, -1, -1, -1}                  \
+		.input = -1, .output = -1, .errors = -1, .keep = { -1, -1, -1, -1 }                \
 	}
 
-/* Starts it with all signals at their defaults and none blocked, every other fd closed. A program that cannot be executed is a failure here. */
+/* Starts it with all signals at their defaults and none blocked, every other fd closed. A program
+ * that cannot be executed is a failure here. */
 bool must_check child_start(const struct child_start *start, pid_t *ret_pid, struct failure *why);
 
 /* This process adopts its descendants' orphans (PR_SET_CHILD_SUBREAPER). */
 void child_become_subreaper(void);
-/* No core dump, no ptrace, no /proc/PID/environ or mem for others of this user (PR_SET_DUMPABLE 0): first statement of main. */
+/* No core dump, no ptrace, no /proc/PID/environ or mem for others of this user (PR_SET_DUMPABLE 0):
+ * first statement of main. */
 void child_hide_memory(void);
-/* SIGKILL to every descendant of this process and waits until none is left (at most 10 s); but not to `except` and what hangs below it (0: no exception). Returns how many there were. */
+/* SIGKILL to every descendant of this process and waits until none is left (at most 10 s); but not
+ * to `except` and what hangs below it (0: no exception). Returns how many there were. */
 int child_end_descendants(pid_t except);
 
 #endif

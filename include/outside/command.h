@@ -1,8 +1,9 @@
 /*
  * A command run to its end, boxed, with limits and with its output in files.
  *
- * What the command does (its exit status, a time limit it ran into) is a result; failure means that it could not be
- * run at all. When command_run() returns, no process it started is left, double-forked and setsid ones included.
+ * What the command does (its exit status, a time limit it ran into) is a result; failure means that
+ * it could not be run at all. When command_run() returns, no process it started is left,
+ * double-forked and setsid ones included.
  */
 #ifndef OUTSIDE_COMMAND_H
 #define OUTSIDE_COMMAND_H
@@ -16,16 +17,19 @@
 #include "outside/box.h"
 
 struct command {
-	const struct strings *arguments;   /* argv; [0] is looked up on the environment's PATH inside the box */
+	const struct strings
+	    *arguments; /* argv; [0] is looked up on the environment's PATH inside the box */
 	const struct strings *environment; /* all of it */
 	const char *directory;             /* absolute, where it starts */
 	const struct box *box;             /* never NULL: nothing runs unboxed */
 	int output;                        /* fd that gets standard output */
 	int errors;                        /* fd that gets standard error; may be the same fd */
-	int64_t output_limit;              /* bytes for each of the two; the rest is read and dropped, a line says so. 0: none */
-	int64_t timeout;                   /* ms of wall time; 0: none */
-	int64_t quiet_timeout;             /* ms without any output; 0: none */
-	const struct tick *tick;           /* asked every 250 ms (done = bytes of output so far); false ends the command */
+	int64_t output_limit;  /* bytes for each of the two; the rest is read and dropped, a line
+	                          says so. 0: none */
+	int64_t timeout;       /* ms of wall time; 0: none */
+	int64_t quiet_timeout; /* ms without any output; 0: none */
+	const struct tick
+	    *tick; /* asked every 250 ms (done = bytes of output so far); false ends the command */
 };
 
 enum command_end {
@@ -37,16 +41,18 @@ enum command_end {
 
 struct command_result {
 	enum command_end end;
-	int status;              /* exit status; 128 + signal for a signal; 255 where we ended it */
+	int status; /* exit status; 128 + signal for a signal; 255 where we ended it */
 	double wall_seconds;
 	double cpu_seconds;      /* user + system of the whole process tree, ended ones included */
 	int64_t peak_rss_bytes;  /* of the whole tree together */
-	const char *measured_by; /* "cgroup" where one is delegated to us, else "proc": sampled over the descendants */
+	const char *measured_by; /* "cgroup" where one is delegated to us, else "proc": sampled over
+	                            the descendants */
 	int64_t output_bytes;    /* what it wrote, dropped bytes included */
 	bool truncated;          /* output_limit was reached */
 };
 
-/* FAILURE_SANDBOX: the box could not be started. FAILURE_DISK_FULL, FAILURE_SYSTEM: its output could not be written. */
+/* FAILURE_SANDBOX: the box could not be started. FAILURE_DISK_FULL, FAILURE_SYSTEM: its output
+ * could not be written. */
 bool must_check command_run(const struct command *command, struct command_result *ret_result,
                             struct failure *why);
 

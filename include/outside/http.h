@@ -1,9 +1,10 @@
 /*
- * HTTP (libcurl), in two manners: on the loop for the manager and as a blocking stream for the runner.
+ * HTTP (libcurl), in two manners: on the loop for the manager and as a blocking stream for the
+ * runner.
  *
- * Both verify certificates, follow no redirects, ask for no compression, send no Expect, send Content-Length (never
- * chunked), and give up on a connection that stands still. An answer of any status is an answer: mapping a status to a
- * failure is http_check()'s.
+ * Both verify certificates, follow no redirects, ask for no compression, send no Expect, send
+ * Content-Length (never chunked), and give up on a connection that stands still. An answer of any
+ * status is an answer: mapping a status to a failure is http_check()'s.
  */
 #ifndef OUTSIDE_HTTP_H
 #define OUTSIDE_HTTP_H
@@ -26,7 +27,8 @@ struct http_form_file {
 	const char *path;
 };
 
-/* What to ask. Everything is borrowed: until http_start() or http_open() returns, except where said. */
+/* What to ask. Everything is borrowed: until http_start() or http_open() returns, except where
+ * said. */
 struct http_request {
 	const char *method; /* "GET", "POST", "PUT", ... */
 	const char *url;
@@ -36,10 +38,11 @@ struct http_request {
 	const struct http_form_file *form; /* instead of a body, or NULL */
 	const char *username, *password;   /* basic authentication where not NULL */
 	const char *ca_file;               /* PEM; NULL: the system's */
-	int64_t connect_timeout; /* ms; 0: 10 s */
-	int64_t stall_timeout;   /* ms without a byte; 0: 60 s. A long poll adds its wait */
-	int64_t timeout;         /* ms for all of it; 0: none */
-	size_t answer_limit;     /* bytes kept of the body (http_start only); 0: 1 MiB. More is FAILURE_BAD_ANSWER */
+	int64_t connect_timeout;           /* ms; 0: 10 s */
+	int64_t stall_timeout; /* ms without a byte; 0: 60 s. A long poll adds its wait */
+	int64_t timeout;       /* ms for all of it; 0: none */
+	size_t answer_limit;   /* bytes kept of the body (http_start only); 0: 1 MiB. More is
+	                          FAILURE_BAD_ANSWER */
 };
 
 struct http_answer {
@@ -57,9 +60,9 @@ const char *http_header(const struct http_answer *answer, const char *name);
 int64_t http_date(const struct http_answer *answer);
 
 /*
- * true for 2xx and 3xx. Otherwise the failure that fits the status (401 unauthorized, 403 forbidden, 404 not-found,
- * 409 conflict, other 4xx rejected, 5xx server; 429 server), its message "POST URL: 503: first line of the body", the
- * body in its details.
+ * true for 2xx and 3xx. Otherwise the failure that fits the status (401 unauthorized, 403
+ * forbidden, 404 not-found, 409 conflict, other 4xx rejected, 5xx server; 429 server), its message
+ * "POST URL: 503: first line of the body", the body in its details.
  */
 bool must_check http_check(const struct http_request *request, const struct http_answer *answer,
                            struct failure *why);
@@ -71,9 +74,10 @@ struct http_client *http_client_new(struct loop *loop);
 /* Calls still under way are dropped; their done is not called. */
 void http_client_free(struct http_client **client);
 /*
- * Starts a request. done is called once, from the loop, never from inside http_start(): with the answer (valid during
- * the call) and why NULL, or with answer NULL and why: FAILURE_NETWORK, FAILURE_STALLED, FAILURE_TLS, FAILURE_BAD_ANSWER.
- * The returned call is valid until done was called or it was cancelled.
+ * Starts a request. done is called once, from the loop, never from inside http_start(): with the
+ * answer (valid during the call) and why NULL, or with answer NULL and why: FAILURE_NETWORK,
+ * FAILURE_STALLED, FAILURE_TLS, FAILURE_BAD_ANSWER. The returned call is valid until done was
+ * called or it was cancelled.
  */
 typedef void http_done(void *data, const struct http_answer *answer, const struct failure *why);
 struct http_call *http_start(struct http_client *client, const struct http_request *request,
@@ -83,11 +87,13 @@ void http_cancel(struct http_call **call);
 
 /* ---- blocking: an answer read as it comes ---- */
 struct http_stream;
-/* Sends the request and returns when the answer's headers are there. The tick is asked every 200 ms, here and in http_read(). */
+/* Sends the request and returns when the answer's headers are there. The tick is asked every 200
+ * ms, here and in http_read(). */
 bool must_check http_open(const struct http_request *request, const struct tick *tick,
                           struct http_stream **ret, struct failure *why);
 const struct http_answer *http_stream_answer(const struct http_stream *stream);
-/* Up to `size` bytes of the body; *ret_length 0 is its end. A body shorter than announced is FAILURE_NETWORK. */
+/* Up to `size` bytes of the body; *ret_length 0 is its end. A body shorter than announced is
+ * FAILURE_NETWORK. */
 bool must_check http_read(struct http_stream *stream, void *buffer, size_t size, size_t *ret_length,
                           struct failure *why);
 void http_close(struct http_stream **stream);

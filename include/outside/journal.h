@@ -2,7 +2,8 @@
 #ifndef OUTSIDE_JOURNAL_H
 #define OUTSIDE_JOURNAL_H
 
-/* Makes the journal the log's sink if standard error is connected to it (systemd.exec(5), $JOURNAL_STREAM); otherwise nothing changes. */
+/* Makes the journal the log's sink if standard error is connected to it (systemd.exec(5),
+ * $JOURNAL_STREAM); otherwise nothing changes. */
 void journal_use_if_there(void);
 
 #endif

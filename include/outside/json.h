@@ -1,6 +1,7 @@
 /*
- * JSON (jansson). A value is a `struct json_t *`, reference counted; scoped(js_drop) for those one owns.
- * Making cannot fail (memory exhaustion ends the process); strings that are not UTF-8 are made so first.
+ * JSON (jansson). A value is a `struct json_t *`, reference counted; scoped(js_drop) for those one
+ * owns. Making cannot fail (memory exhaustion ends the process); strings that are not UTF-8 are
+ * made so first.
  */
 #ifndef OUTSIDE_JSON_H
 #define OUTSIDE_JSON_H
@@ -14,15 +15,19 @@
 
 struct json_t;
 
-/* An object or array, with nothing after it, no duplicate keys. FAILURE_BAD_ANSWER says where it is wrong. */
-bool must_check js_parse(const char *bytes, size_t length, struct json_t **ret, struct failure *why);
-/* Compact, keys in the order they were set ({"a":1}); js_pretty: indented, with a final newline. malloc'd. */
+/* An object or array, with nothing after it, no duplicate keys. FAILURE_BAD_ANSWER says where it is
+ * wrong. */
+bool must_check js_parse(const char *bytes, size_t length, struct json_t **ret,
+                         struct failure *why);
+/* Compact, keys in the order they were set ({"a":1}); js_pretty: indented, with a final newline.
+ * malloc'd. */
 char *js_text(const struct json_t *value);
 char *js_pretty(const struct json_t *value);
 /* For scoped(); *value becomes NULL. */
 void js_drop(struct json_t **value);
 
-/* Making. The setters return nothing; a NULL string is left out. js_set and js_append take the value over. */
+/* Making. The setters return nothing; a NULL string is left out. js_set and js_append take the
+ * value over. */
 struct json_t *js_object(void);
 struct json_t *js_array(void);
 void js_set(struct json_t *object, const char *key, struct json_t *value);
@@ -34,12 +39,13 @@ void js_set_null(struct json_t *object, const char *key);
 void js_append(struct json_t *array, struct json_t *value);
 void js_append_string(struct json_t *array, const char *string);
 
-/* Reading. What is returned is borrowed from the object; NULL or false when absent or of another type. */
+/* Reading. What is returned is borrowed from the object; NULL or false when absent or of another
+ * type. */
 const struct json_t *js_member(const struct json_t *object, const char *key);
 const char *js_string(const struct json_t *object, const char *key);
 bool js_integer(const struct json_t *object, const char *key, int64_t *ret);
 bool js_real(const struct json_t *object, const char *key, double *ret); /* integers too */
-bool js_true(const struct json_t *object, const char *key); /* there, and true */
+bool js_true(const struct json_t *object, const char *key);              /* there, and true */
 bool js_is_object(const struct json_t *value);
 size_t js_size(const struct json_t *array); /* 0 for anything but an array */
 const struct json_t *js_item(const struct json_t *array, size_t index);

@@ -1,9 +1,9 @@
 /*
  * The event loop (sd-event of libsystemd), and what a service tells systemd (sd_notify).
  *
- * One loop, one thread. Callbacks note facts and return; they may drop any source, their own included. Signals and
- * children are events, not handlers: block SIGCHLD and the signals before loop_signal()/loop_child()
- * (loop_block_signals()).
+ * One loop, one thread. Callbacks note facts and return; they may drop any source, their own
+ * included. Signals and children are events, not handlers: block SIGCHLD and the signals before
+ * loop_signal()/loop_child() (loop_block_signals()).
  */
 #ifndef OUTSIDE_LOOP_H
 #define OUTSIDE_LOOP_H
@@ -26,8 +26,9 @@ bool must_check loop_run(struct loop *loop, struct failure *why);
 void loop_stop(struct loop *loop);
 
 /*
- * Sources. Each is the caller's until loop_source_drop(), and dropped before the loop is freed. Making one fails only
- * for want of kernel resources, which ends the process: hence no failure to pass on.
+ * Sources. Each is the caller's until loop_source_drop(), and dropped before the loop is freed.
+ * Making one fails only for want of kernel resources, which ends the process: hence no failure to
+ * pass on.
  */
 struct loop_source *loop_fd(struct loop *loop, int fd, uint32_t epoll_events,
                             void (*ready)(int fd, uint32_t epoll_events, void *data), void *data);
@@ -38,19 +39,23 @@ void loop_timer_at(struct loop_source *timer, int64_t clock_ms);
 void loop_timer_off(struct loop_source *timer);
 struct loop_source *loop_signal(struct loop *loop, int signal, void (*came)(int signal, void *data),
                                 void *data);
-/* ended gets the wait status as of waitid(2): code CLD_EXITED/CLD_KILLED/CLD_DUMPED and exit status or signal. Called after all that is readable was read. */
+/* ended gets the wait status as of waitid(2): code CLD_EXITED/CLD_KILLED/CLD_DUMPED and exit status
+ * or signal. Called after all that is readable was read. */
 struct loop_source *loop_child(struct loop *loop, pid_t pid,
-                               void (*ended)(pid_t pid, const siginfo_t *how, void *data), void *data);
+                               void (*ended)(pid_t pid, const siginfo_t *how, void *data),
+                               void *data);
 /* Called once after every turn in which anything happened, before the loop sleeps again. */
 struct loop_source *loop_post(struct loop *loop, void (*turn)(void *data), void *data);
 void loop_source_drop(struct loop_source **source);
 
-/* Blocks SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and ignores SIGPIPE: first thing in a daemon. */
+/* Blocks SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 and ignores SIGPIPE: first thing in a
+ * daemon. */
 void loop_block_signals(void);
 
 /* "READY=1", "STATUS=...", ...; nothing happens where no service manager listens (sd_notify(3)). */
 void service_notify(const char *fmt, ...) printf_like(1, 2);
-/* Pets the watchdog by itself from inside the loop if the service manager asked for it (sd_event_set_watchdog). */
+/* Pets the watchdog by itself from inside the loop if the service manager asked for it
+ * (sd_event_set_watchdog). */
 void service_watchdog(struct loop *loop);
 /* The directory of credentials given by LoadCredential=, or NULL. */
 const char *service_credentials(void);

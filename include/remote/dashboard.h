@@ -1,6 +1,6 @@
 /*
- * The dashboard as workers see it, on the loop. The same requests serve the existing dashboard and ours; which fields
- * go beyond the existing one's is its own business (it ignores them).
+ * The dashboard as workers see it, on the loop. The same requests serve the existing dashboard and
+ * ours; which fields go beyond the existing one's is its own business (it ignores them).
  */
 #ifndef REMOTE_DASHBOARD_H
 #define REMOTE_DASHBOARD_H
@@ -20,12 +20,15 @@ struct dashboard_access {
 	const char *ca_file;
 };
 
-/* How a request ended: why is NULL when it worked. `answer` is the whole answer, NULL if none came. */
-typedef void dashboard_done(void *data, const struct http_answer *answer, const struct failure *why);
+/* How a request ended: why is NULL when it worked. `answer` is the whole answer, NULL if none came.
+ */
+typedef void dashboard_done(void *data, const struct http_answer *answer,
+                            const struct failure *why);
 
 /*
- * Starts POST `path` ("/jobs/12/start") with the body, JSON text, or with none (Content-Length: 0) if it is NULL. done
- * gets http_check()'s failure for an error status; "400 - Bad request: worker does not exist" is FAILURE_UNKNOWN_WORKER.
+ * Starts POST `path` ("/jobs/12/start") with the body, JSON text, or with none (Content-Length: 0)
+ * if it is NULL. done gets http_check()'s failure for an error status; "400 - Bad request: worker
+ * does not exist" is FAILURE_UNKNOWN_WORKER.
  */
 struct http_call *dashboard_post(struct http_client *client, const struct dashboard_access *access,
                                  const char *path, const char *body, dashboard_done *done,
@@ -34,7 +37,8 @@ struct http_call *dashboard_post(struct http_client *client, const struct dashbo
 struct http_call *dashboard_poll(struct http_client *client, const struct dashboard_access *access,
                                  const char *path, const char *body, int64_t wait_ms,
                                  dashboard_done *done, void *data);
-/* POST /models/ID/upload: the file as form field "file", named populated_model.tar.bz2. A 302 or 303 is success. */
+/* POST /models/ID/upload: the file as form field "file", named populated_model.tar.bz2. A 302 or
+ * 303 is success. */
 struct http_call *dashboard_upload_model(struct http_client *client,
                                          const struct dashboard_access *access,
                                          const char *model_id, const char *path,
@@ -45,7 +49,8 @@ char *dashboard_register_body(const char *name, const char *kind);
 /* The worker_id of its answer (number or string), malloc'd; false: FAILURE_BAD_ANSWER. */
 bool must_check dashboard_worker_id(const struct http_answer *answer, char **ret_id,
                                     struct failure *why);
-/* "12" as the number 12, "7a" as a string: ids go back as they came. For heartbeats' job_id. NULL gives null. */
+/* "12" as the number 12, "7a" as a string: ids go back as they came. For heartbeats' job_id. NULL
+ * gives null. */
 void dashboard_set_id(struct json_t *object, const char *key, const char *id);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * The queue jobs come from, on the loop. One interface, a body for each kind (remote/queue_dashboard.c: our dashboard's
- * own queue). A message is ours from receive to acknowledge or release as long as its lease is extended in time.
+ * The queue jobs come from, on the loop. One interface, a body for each kind
+ * (remote/queue_dashboard.c: our dashboard's own queue). A message is ours from receive to
+ * acknowledge or release as long as its lease is extended in time.
  */
 #ifndef REMOTE_QUEUE_H
 #define REMOTE_QUEUE_H
@@ -14,12 +15,12 @@
 #include "remote/dashboard.h"
 
 struct queue_message {
-	char *body;     /* YAML or JSON, as put on the queue */
-	char *id;       /* message id: the job's secret towards the dashboard */
-	char *receipt;  /* what extend, acknowledge and release are told */
-	char *queue;    /* the queue it came from */
-	int attempt;    /* how often it was received, this time included; from 1 */
-	int handbacks;  /* how many of those were given back untried (drained workers) */
+	char *body;    /* YAML or JSON, as put on the queue */
+	char *id;      /* message id: the job's secret towards the dashboard */
+	char *receipt; /* what extend, acknowledge and release are told */
+	char *queue;   /* the queue it came from */
+	int attempt;   /* how often it was received, this time included; from 1 */
+	int handbacks; /* how many of those were given back untried (drained workers) */
 };
 #define QUEUE_MESSAGE_INIT                                                                         \
 	{                                                                                          \
@@ -44,14 +45,16 @@ void queue_close(struct queue **queue);
 int64_t queue_lease_ms(const struct queue *queue);
 
 /*
- * Waits up to wait_ms for a message of the first queue that has one. done: message NULL and why NULL: none came. The message is
- * done's (moved: it takes what it needs with queue_message_done for the rest).
+ * Waits up to wait_ms for a message of the first queue that has one. done: message NULL and why
+ * NULL: none came. The message is done's (moved: it takes what it needs with queue_message_done for
+ * the rest).
  */
 typedef void queue_received(void *data, struct queue_message *message, const struct failure *why);
 void queue_receive(struct queue *queue, int64_t wait_ms, queue_received *done, void *data);
 /*
- * Asks the queue to end the wait now: done is called as ever, soon, with none or with the message that came at the last
- * moment (which whoever stops gives back with queue_release). Without a receive under way nothing happens.
+ * Asks the queue to end the wait now: done is called as ever, soon, with none or with the message
+ * that came at the last moment (which whoever stops gives back with queue_release). Without a
+ * receive under way nothing happens.
  */
 void queue_stop_receiving(struct queue *queue);
 
@@ -60,7 +63,8 @@ typedef void queue_done(void *data, const struct failure *why);
 void queue_extend(struct queue *queue, const char *receipt, queue_done *done, void *data);
 /* The message is dealt with and goes away. That it is gone already is success. */
 void queue_acknowledge(struct queue *queue, const char *receipt, queue_done *done, void *data);
-/* The message goes back, visible again after delay_ms. handback: it was not tried, the attempt does not count. A lost lease is success. */
+/* The message goes back, visible again after delay_ms. handback: it was not tried, the attempt does
+ * not count. A lost lease is success. */
 void queue_release(struct queue *queue, const char *receipt, int64_t delay_ms, bool handback,
                    queue_done *done, void *data);
 

@@ -1,4 +1,5 @@
-/* What a kind of queue must bring; for the bodies only. A body's struct begins with struct queue. */
+/* What a kind of queue must bring; for the bodies only. A body's struct begins with struct queue.
+ */
 #ifndef REMOTE_QUEUE_BODY_H
 #define REMOTE_QUEUE_BODY_H
 
@@ -13,7 +14,8 @@ struct queue_body {
 	void (*stop_receiving)(struct queue *queue);
 	void (*extend)(struct queue *queue, const char *receipt, queue_done *done, void *data);
 	void (*acknowledge)(struct queue *queue, const char *receipt, queue_done *done, void *data);
-	void (*release)(struct queue *queue, const char *receipt, int64_t delay_ms, bool handback, queue_done *done, void *data);
+	void (*release)(struct queue *queue, const char *receipt, int64_t delay_ms, bool handback,
+	                queue_done *done, void *data);
 };
 
 struct queue {

@@ -1,8 +1,10 @@
 /*
- * Where jars, models and results lie: a key, bytes, and the SHA-256 of the bytes as metadata. One interface, a body for
- * each kind of store (remote/store_directory.c: a directory on this machine). Blocking; for runners and the dashboard.
+ * Where jars, models and results lie: a key, bytes, and the SHA-256 of the bytes as metadata. One
+ * interface, a body for each kind of store (remote/store_directory.c: a directory on this machine).
+ * Blocking; for runners and the dashboard.
  *
- * Keys are relative paths of [A-Za-z0-9._-] components ("builds/<commit>.jar"); anything else is FAILURE_REJECTED.
+ * Keys are relative paths of [A-Za-z0-9._-] components ("builds/<commit>.jar"); anything else is
+ * FAILURE_REJECTED.
  */
 #ifndef REMOTE_STORE_H
 #define REMOTE_STORE_H
@@ -26,12 +28,14 @@ extern const struct settings store_settings_table;
 
 struct store_object {
 	int64_t size;
-	char sha256[SHA256_TEXT]; /* of the bytes when they were read or written here; for store_head() the metadata, "" if it has none */
+	char sha256[SHA256_TEXT]; /* of the bytes when they were read or written here; for
+	                             store_head() the metadata, "" if it has none */
 };
 
 struct store_put {
-	bool once;          /* must not replace: FAILURE_EXISTS if the key is taken, whoever came first */
-	const char *sha256; /* what the bytes hash to, where it is known before; checked; NULL otherwise */
+	bool once; /* must not replace: FAILURE_EXISTS if the key is taken, whoever came first */
+	const char
+	    *sha256; /* what the bytes hash to, where it is known before; checked; NULL otherwise */
 };
 
 struct store;
@@ -45,7 +49,8 @@ const char *store_describe(const struct store *store);
 
 bool must_check store_head(struct store *store, const char *key, struct store_object *ret_object,
                            struct failure *why);
-/* Writes the object to fd, hashing on the way: compare ret_object->sha256 with what it must be. FAILURE_NOT_FOUND. */
+/* Writes the object to fd, hashing on the way: compare ret_object->sha256 with what it must be.
+ * FAILURE_NOT_FOUND. */
 bool must_check store_get(struct store *store, const char *key, int fd, const struct tick *tick,
                           struct store_object *ret_object, struct failure *why);
 /* The object opened for reading; only where store_is_local(). For the dashboard's downloads. */
@@ -59,9 +64,11 @@ bool must_check store_put_fd(struct store *store, const char *key, int fd,
 bool must_check store_set_sha256(struct store *store, const char *key, const char *sha256,
                                  struct failure *why);
 
-/* A stream of unknown length: begin, write..., finish; what was not finished leaves nothing behind. */
-bool must_check store_upload_begin(struct store *store, const char *key, const struct store_put *put,
-                                   struct store_upload **ret, struct failure *why);
+/* A stream of unknown length: begin, write..., finish; what was not finished leaves nothing behind.
+ */
+bool must_check store_upload_begin(struct store *store, const char *key,
+                                   const struct store_put *put, struct store_upload **ret,
+                                   struct failure *why);
 bool must_check store_upload_write(struct store_upload *upload, const void *bytes, size_t length,
                                    struct failure *why);
 bool must_check store_upload_finish(struct store_upload **upload, struct store_object *ret_object,

@@ -1,4 +1,5 @@
-/* What a kind of store must bring; for the bodies only. A body's struct begins with struct store. */
+/* What a kind of store must bring; for the bodies only. A body's struct begins with struct store.
+ */
 #ifndef REMOTE_STORE_BODY_H
 #define REMOTE_STORE_BODY_H
 
@@ -6,15 +7,22 @@
 
 struct store_body {
 	const char *type; /* value of store.type */
-	bool (*open)(const struct store_settings *settings, struct store **ret, struct failure *why);
+	bool (*open)(const struct store_settings *settings, struct store **ret,
+	             struct failure *why);
 	void (*close)(struct store *store);
-	bool (*head)(struct store *store, const char *key, struct store_object *ret_object, struct failure *why);
-	bool (*get)(struct store *store, const char *key, int fd, const struct tick *tick, struct store_object *ret_object, struct failure *why);
+	bool (*head)(struct store *store, const char *key, struct store_object *ret_object,
+	             struct failure *why);
+	bool (*get)(struct store *store, const char *key, int fd, const struct tick *tick,
+	            struct store_object *ret_object, struct failure *why);
 	bool (*open_object)(struct store *store, const char *key, int *ret_fd, struct failure *why);
-	bool (*set_sha256)(struct store *store, const char *key, const char *sha256, struct failure *why);
-	bool (*begin)(struct store *store, const char *key, const struct store_put *put, struct store_upload **ret, struct failure *why);
-	bool (*write)(struct store_upload *upload, const void *bytes, size_t length, struct failure *why);
-	bool (*finish)(struct store_upload *upload, struct store_object *ret_object, struct failure *why);
+	bool (*set_sha256)(struct store *store, const char *key, const char *sha256,
+	                   struct failure *why);
+	bool (*begin)(struct store *store, const char *key, const struct store_put *put,
+	              struct store_upload **ret, struct failure *why);
+	bool (*write)(struct store_upload *upload, const void *bytes, size_t length,
+	              struct failure *why);
+	bool (*finish)(struct store_upload *upload, struct store_object *ret_object,
+	               struct failure *why);
 	void (*drop)(struct store_upload *upload); /* frees it, finished or not */
 };
 

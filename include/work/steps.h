@@ -1,5 +1,6 @@
 /*
- * The steps of a job, as the runner goes through them: `&&` is the order and the error path (see build_job.c).
+ * The steps of a job, as the runner goes through them: `&&` is the order and the error path (see
+ *build_job.c).
  *
  *	static bool
  *	step(struct build_job *job, const char *name, bool (*work)(struct build_job *))
@@ -8,7 +9,8 @@
  *		    && steps_end(&job->steps, work(job), &job->why);
  *	}
  *
- * steps_begin() refuses if the job was cancelled (SIGTERM), tells the manager and the log; steps_end() stamps the step on a failure, times it, logs it.
+ * steps_begin() refuses if the job was cancelled (SIGTERM), tells the manager and the log;
+ *steps_end() stamps the step on a failure, times it, logs it.
  */
 #ifndef WORK_STEPS_H
 #define WORK_STEPS_H
@@ -24,11 +26,12 @@
 struct json_t;
 
 struct steps {
-	struct subject about;   /* job, attempt, current step */
-	int progress_fd;        /* JSON lines to the manager; -1: a person's terminal listens to the log instead */
-	int64_t began;          /* clock_ms() of the current step */
-	const char *unit;       /* of the current tick: "bytes", "files", "objects" */
-	int64_t told;           /* clock_ms() of the last progress line */
+	struct subject about; /* job, attempt, current step */
+	int progress_fd;  /* JSON lines to the manager; -1: a person's terminal listens to the log
+	                     instead */
+	int64_t began;    /* clock_ms() of the current step */
+	const char *unit; /* of the current tick: "bytes", "files", "objects" */
+	int64_t told;     /* clock_ms() of the last progress line */
 	struct json_t *timings; /* seconds a step */
 };
 #define STEPS_INIT                                                                                 \
@@ -39,7 +42,8 @@ struct steps {
 bool must_check steps_begin(struct steps *steps, const char *name, struct failure *why);
 /* worked: what the step's function returned. Returns it. */
 bool must_check steps_end(struct steps *steps, bool worked, struct failure *why);
-/* For the long work of the current step: tells progress at most every 500 ms (log: every 10 s), returns false once the job is cancelled. Valid until the next step. unit: a string constant. */
+/* For the long work of the current step: tells progress at most every 500 ms (log: every 10 s),
+ * returns false once the job is cancelled. Valid until the next step. unit: a string constant. */
 struct tick steps_tick(struct steps *steps, const char *unit);
 void steps_done(struct steps *steps);
 

@@ -1,0 +1,139 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "base/files.h"
+
+static char top[] = "/tmp/test-files-XXXXXX";
+static int dir = -1;
+
+static int
+make_top(void **state)
+{
+	(void)state;
+	return mkdtemp(top) && directory_open(AT_FDCWD, top, &dir, NULL) ? 0 : -1;
+}
+
+static int
+remove_top(void **state)
+{
+	(void)state;
+	close_fd(&dir);
+	return tree_remove(AT_FDCWD, top, NULL) && !file_exists(AT_FDCWD, top) ? 0 : -1;
+}
+
+static void
+put(const char *name, const char *bytes)
+{
+	scoped(text_done) struct text text = TEXT_INIT;
+	text_add_string(&text, bytes);
+	assert_true(file_replace(dir, name, &text, 0644, NULL));
+}
+
+static void
+replaces_whole_files(void **state)
+{
+	(void)state;
+	put("a", "one");
+	put("a", "two");
+	scoped(text_done) struct text got = TEXT_INIT;
+	assert_true(file_read(dir, "a", 100, &got, NULL));
+	assert_string_equal(text_string(&got), "two");
+	assert_false(file_exists(dir, ".a.tmp"));
+	assert_true(file_remove(dir, "a", NULL));
+	assert_true(file_remove(dir, "a", NULL));
+	struct failure why = FAILURE_INIT;
+	assert_false(file_read(dir, "a", 100, &got, &why));
+	assert_int_equal(why.code, FAILURE_NOT_FOUND);
+}
+
+static void
+reading_is_bounded(void **state)
+{
+	(void)state;
+	put("big", "0123456789");
+	scoped(text_done) struct text got = TEXT_INIT;
+	struct failure why = FAILURE_INIT;
+	assert_false(file_read(dir, "big", 9, &got, &why));
+	assert_int_equal(why.code, FAILURE_REJECTED);
+	text_clear(&got);
+	assert_true(file_read(dir, "big", 10, &got, &why));
+}
+
+static void
+removes_trees_without_following_links(void **state)
+{
+	(void)state;
+	scoped_free char *deep = format("%s/tree/x/y/z", top);
+	assert_true(directory_make(deep, 0755, NULL));
+	put("tree/x/file", "1");
+	put("outside", "kept");
+	assert_int_equal(symlinkat("../outside", dir, "tree/link"), 0);
+	assert_int_equal(symlinkat("..", dir, "tree/up"), 0);
+	scoped_free char *closed = format("%s/tree/x", top);
+	assert_int_equal(chmod(closed, 0), 0);
+	assert_true(tree_remove(dir, "tree", NULL));
+	assert_false(file_exists(dir, "tree"));
+	assert_true(file_exists(dir, "outside"));
+	assert_true(tree_remove(dir, "tree", NULL));
+}
+
+static void
+sizes_count_each_inode_once(void **state)
+{
+	(void)state;
+	scoped_free char *sub = format("%s/size/sub", top);
+	assert_true(directory_make(sub, 0755, NULL));
+	char block[8192];
+	memset(block, 'x', sizeof block - 1);
+	block[sizeof block - 1] = '\0';
+	put("size/sub/a", block);
+	assert_int_equal(linkat(dir, "size/sub/a", dir, "size/b", 0), 0);
+	int64_t bytes = 0;
+	assert_true(tree_size(dir, "size", &bytes, NULL));
+	assert_true(bytes >= 8191 && bytes <= 16384);
+}
+
+static void
+directories_are_listed_sorted(void **state)
+{
+	(void)state;
+	scoped(strings_done) struct strings names = STRINGS_INIT;
+	scoped_free char *path = format("%s/list", top);
+	assert_true(directory_make(path, 0755, NULL));
+	put("list/b", "");
+	put("list/a", "");
+	assert_true(directory_list(dir, "list", &names, NULL));
+	assert_int_equal(names.count, 2);
+	assert_string_equal(names.items[0], "a");
+}
+
+static void
+a_file_in_the_way_is_told(void **state)
+{
+	(void)state;
+	put("file", "");
+	scoped_free char *below = format("%s/file/x", top);
+	struct failure why = FAILURE_INIT;
+	assert_false(directory_make(below, 0755, &why));
+	assert_non_null(strstr(why.message, "/file"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(replaces_whole_files),
+	    cmocka_unit_test(reading_is_bounded),
+	    cmocka_unit_test(removes_trees_without_following_links),
+	    cmocka_unit_test(sizes_count_each_inode_once),
+	    cmocka_unit_test(directories_are_listed_sorted),
+	    cmocka_unit_test(a_file_in_the_way_is_told),
+	};
+	return cmocka_run_group_tests(tests, make_top, remove_top);
+}

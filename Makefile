@@ -68,6 +68,8 @@ $(BUILD)/lib/$(1).linked: $(call up_to,$(1))
 endef
 $(foreach f,$(FLOORS),$(eval $(call floor_rules,$(f))))
 
+$(BUILD)/obj/tests/%.o: ALL_CFLAGS += -Itests/unit
+
 link = $(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_outside)
 
 $(BUILD)/moolloy-build-worker: $(call objects,build-worker) $(call up_to,engine)

@@ -1,15 +1,9 @@
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/backoff.h"
 #include "base/failure.h"
 #include "base/text.h"
+#include "unit.h"
 
 static void
 leaves_with_code_and_message(void **state)

@@ -1,13 +1,7 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
 #include <sys/stat.h>
 
-#include <cmocka.h>
-
 #include "base/files.h"
+#include "unit.h"
 
 static char top[] = "/tmp/test-files-XXXXXX";
 static int dir = -1;

@@ -48,18 +48,25 @@ library   = $(if $(filter-out base,$(1)),$(LIBS_outside))
 PROGRAMS := moolloy-build-worker moolloy-run-worker moolloy-workerctl moolloy-dashboard
 BINARIES := $(addprefix $(BUILD)/,$(PROGRAMS))
 
+.SECONDARY:
+.DELETE_ON_ERROR:
+# make V=1 shows the commands.
+Q := $(if $(V),,@)
+
 .PHONY: all
 all: $(BINARIES) $(FLOORS:%=$(BUILD)/lib/%.linked)
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	@echo "  CC    $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 define floor_rules
 $(BUILD)/lib/lib$(1).a: $(call objects,common/$(1))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	@echo "  AR    $$@"
+	$(Q)ar rcs $$@ $$^
 
 # The whole floor must link with nothing but the floors below it.
 $(BUILD)/lib/$(1).linked: $(call up_to,$(1))
@@ -70,7 +77,7 @@ $(foreach f,$(FLOORS),$(eval $(call floor_rules,$(f))))
 
 $(BUILD)/obj/tests/%.o: ALL_CFLAGS += -Itests/unit
 
-link = $(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_outside)
+link = @echo "  LD    $@"; $(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_outside)
 
 $(BUILD)/moolloy-build-worker: $(call objects,build-worker) $(call up_to,engine)
 	$(link)
@@ -88,7 +95,8 @@ PYTEST     := /usr/bin/python3 -m pytest -q -p no:cacheprovider
 define unit_rules
 $(BUILD)/unit/$(1)/%: $(BUILD)/obj/tests/unit/$(1)/%.o $(2)
 	@mkdir -p $$(@D)
-	$(CC) $(ALL_LDFLAGS) -o $$@ $$^ -lcmocka $(3)
+	@echo "  LD    $$@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $$@ $$^ -lcmocka $(3)
 endef
 $(foreach f,$(FLOORS),$(eval $(call unit_rules,$(f),$(call up_to,$(f)),$(call library,$(f)))))
 $(foreach p,build-worker run-worker,$(eval $(call unit_rules,$(p),$(filter-out %/main.o,$(call objects,$(p))) $(call up_to,engine),$(LIBS_outside))))

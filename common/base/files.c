@@ -61,7 +61,7 @@ open_parent(int dir, const char *path, int *ret_fd, struct failure *why)
 }
 
 static bool
-write_temporary(int dir, const char *name, const struct text *bytes, mode_t mode,
+write_temporary(int dir, const char *name, const struct text *bytes, mode_t mode, int *ret_fd,
                 struct failure *why)
 {
 	scoped_fd int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
@@ -70,27 +70,42 @@ write_temporary(int dir, const char *name, const struct text *bytes, mode_t mode
 		return fail_errno(why, "cannot create %s", name);
 	if (!write_all(fd, text_string(bytes), bytes->length, why))
 		return false;
-	if (fsync(fd) < 0)
-		return fail_errno(why, "cannot sync %s", name);
+	*ret_fd = take_fd(&fd);
 	return true;
 }
 
-bool
-file_replace(int dir, const char *path, const struct text *bytes, mode_t mode, struct failure *why)
+/* Temporary file, sync if it must last, rename, sync of the directory likewise. */
+static bool
+put_in_place(int dir, const char *path, const struct text *bytes, mode_t mode, bool lasting,
+             struct failure *why)
 {
-	scoped_fd int parent = -1;
+	scoped_fd int parent = -1, fd = -1;
 	if (!open_parent(dir, path, &parent, why))
 		return false;
 	scoped_free char *copy = copy_string(path);
 	const char *name = basename(copy);
 	scoped_free char *temporary = format(".%s.tmp", name);
-	if (!write_temporary(parent, temporary, bytes, mode, why)) {
+	if (!write_temporary(parent, temporary, bytes, mode, &fd, why)) {
 		unlinkat(parent, temporary, 0);
 		return fail_within(why, "%s", path);
 	}
+	if (lasting && fsync(fd) < 0)
+		return fail_errno(why, "cannot sync %s", path);
 	if (renameat(parent, temporary, parent, name) < 0)
 		return fail_errno(why, "cannot rename %s to %s", temporary, path);
-	return directory_sync(parent, why);
+	return !lasting || directory_sync(parent, why);
+}
+
+bool
+file_replace(int dir, const char *path, const struct text *bytes, mode_t mode, struct failure *why)
+{
+	return put_in_place(dir, path, bytes, mode, true, why);
+}
+
+bool
+file_publish(int dir, const char *path, const struct text *bytes, mode_t mode, struct failure *why)
+{
+	return put_in_place(dir, path, bytes, mode, false, why);
 }
 
 bool

@@ -27,6 +27,10 @@ bool must_check file_read(int dir, const char *path, size_t limit, struct text *
  */
 bool must_check file_replace(int dir, const char *path, const struct text *bytes, mode_t mode,
                              struct failure *why);
+/* The same without the syncs: readers see the old bytes or the new, a crash of the machine may lose
+ * both. For what is only of now. */
+bool must_check file_publish(int dir, const char *path, const struct text *bytes, mode_t mode,
+                             struct failure *why);
 /* Removes a file; that it was not there is fine. The directory is synced. */
 bool must_check file_remove(int dir, const char *path, struct failure *why);
 /* false without failure if it is not there; symbolic links are not followed. */

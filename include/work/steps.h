@@ -31,7 +31,8 @@ struct steps {
 	                     instead */
 	int64_t began;    /* clock_ms() of the current step */
 	const char *unit; /* of the current tick: "bytes", "files", "objects" */
-	int64_t told;     /* clock_ms() of the last progress line */
+	int64_t told,
+	    logged; /* clock_ms() of the last progress line, and of the last one in the log */
 	struct json_t *timings; /* seconds a step */
 };
 #define STEPS_INIT                                                                                 \

@@ -10,7 +10,7 @@
 struct worker_config {
 	struct store_settings store; /* must stay first: its table's offsets count from here */
 
-	char *name; /* what registers with the dashboard; default: host name */
+	char *name; /* what registers with the dashboard; NULL: the host's name */
 	char *log_level;
 
 	char *dashboard_url;
@@ -22,21 +22,40 @@ struct worker_config {
 	char *queue_type;
 	struct strings queues; /* in order of priority */
 
-	char *state_directory; /* default: /var/lib/moolloy-workers/<worker> */
-	char *cache_directory;
+	char *state_directory;
 	char *runtime_directory; /* status file and control socket */
+	char *cache_directory;
 
 	int64_t drain_timeout;
 	int64_t max_attempts;
-	int64_t retry_delay; /* a job handed back for an infrastructure failure is seen again after
-	                        it */
-	int64_t report_max_age; /* a report that meets nothing but 5xx this long is parked */
-	int64_t outbox_limit;   /* reports waiting; at it no job is claimed */
-	int64_t keep_failed_count, keep_failed_bytes,
-	    keep_failed_age;             /* directories of failed jobs */
+	int64_t retry_delay;    /* until a job that failed for the world's fault is seen again */
+	int64_t report_max_age; /* a report that met nothing but 5xx this long is parked */
+	int64_t outbox_limit;   /* entries waiting; at it no job is claimed */
+	int64_t keep_failed_count, keep_failed_bytes, keep_failed_age;
 	int64_t free_bytes, free_inodes; /* reserve below which no job is claimed */
 };
 
 extern const struct settings worker_settings_table;
+
+/*
+ * Rows that every worker has, with defaults of its own: for its table, over struct TYPE whose first
+ * member is `struct worker_config worker`. QUEUES: names separated by \n.
+ */
+#define WORKER_OWN_ROWS(TYPE, WORKER, QUEUES)                                                      \
+	{.name = "queues",                                                                         \
+	 .type = SETTING_LIST,                                                                     \
+	 .offset = offsetof(struct TYPE, worker.queues),                                           \
+	 .standard = (QUEUES),                                                                     \
+	 .fixed = true,                                                                            \
+	 .help = "The queues jobs are taken from, in order of priority."},                         \
+	{                                                                                          \
+		.name = "state-directory", .type = SETTING_PATH,                                   \
+		.offset = offsetof(struct TYPE, worker.state_directory),                           \
+		.standard = "/var/lib/moolloy-workers/" WORKER, .fixed = true,                     \
+		.help = "Where claims, reports and job directories lie. One worker each."          \
+	}
+
+/* The worker's name: the setting, or the host's name. malloc'd. */
+char *worker_name(const struct worker_config *config);
 
 #endif

@@ -201,6 +201,23 @@ setting_text(const struct setting *row, const void *config)
 	return NULL;
 }
 
+void
+setting_copy(const struct setting *row, const void *from, void *to)
+{
+	const void *value = value_of(row, from);
+	setting_empty(row, to);
+	if (row->type == SETTING_LIST) {
+		strings_add_all(setting_value(row, to), value);
+		return;
+	}
+	scoped_free char *text = setting_text(row, from);
+	if (text && !setting_assign(row, to, text, NULL))
+		abort();
+	if (row->type == SETTING_SECRET)
+		replace_string(&((struct secret *)setting_value(row, to))->value,
+		               ((const struct secret *)value)->value);
+}
+
 char *
 setting_kind(const struct setting *row)
 {

@@ -323,25 +323,33 @@ outbox_park(struct outbox *outbox, struct outbox_entry *entry, const struct fail
 	return parked;
 }
 
+static bool
+is_of(const struct outbox_entry *entry, const char *job, int attempt)
+{
+	return entry->attempt == attempt && strcmp(entry->job, job) == 0;
+}
+
 void
 outbox_forget(struct outbox *outbox, const char *job, int attempt)
 {
 	for (size_t i = outbox->count; i-- > 0;) {
 		struct outbox_entry *entry = outbox->entries[i];
-		if (entry->under_way || strcmp(entry->job, job) != 0 || entry->attempt != attempt)
-			continue;
-		if (!outbox_drop(outbox, entry, NULL))
+		/* One that cannot be removed is told after a restart, and refused. */
+		if (!entry->under_way && is_of(entry, job, attempt)
+		    && !outbox_drop(outbox, entry, NULL))
 			continue;
 	}
 }
 
 bool
-outbox_holds(const struct outbox *outbox, const char *job, int attempt)
+outbox_ends(const struct outbox *outbox, const char *job, int attempt)
 {
-	for (size_t i = 0; i < outbox->count; i++)
-		if (strcmp(outbox->entries[i]->job, job) == 0
-		    && outbox->entries[i]->attempt == attempt)
+	for (size_t i = 0; i < outbox->count; i++) {
+		const struct outbox_entry *entry = outbox->entries[i];
+		bool last = entry->kind == OUTBOX_ACKNOWLEDGE || entry->kind == OUTBOX_RELEASE;
+		if (last && is_of(entry, job, attempt))
 			return true;
+	}
 	return false;
 }
 

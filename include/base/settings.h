@@ -73,6 +73,8 @@ void setting_empty(const struct setting *row, void *config);
 /* The value as text that assigns the same; NULL for none; of a list the items, one a line.
  * malloc'd. Never a secret's value, only its path. */
 char *setting_text(const struct setting *row, const void *config);
+/* Gives the one configuration the value that the other has, a secret's included. */
+void setting_copy(const struct setting *row, const void *from, void *to);
 /* What kind of value it takes, for help and manuals: "duration, 1s to 48h"; malloc'd. */
 char *setting_kind(const struct setting *row);
 /* Where the row's value lies. */

@@ -1,0 +1,208 @@
+#include "engine/delivery.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+
+void
+delivery_init(struct delivery *delivery, const struct services *services, struct slot *slot)
+{
+	*delivery = (struct delivery){.services = services, .slot = slot, .last_success = -1};
+	for (size_t i = 0; i < DELIVERY_AT_ONCE; i++)
+		delivery->errands[i].delivery = delivery;
+}
+
+void
+delivery_done(struct delivery *delivery)
+{
+	for (size_t i = 0; i < DELIVERY_AT_ONCE; i++)
+		outbox_letter_done(&delivery->errands[i].letter);
+}
+
+static struct subject
+subject_of(const struct outbox_entry *entry)
+{
+	return (struct subject){
+	    .job = entry->job, .attempt = entry->attempt, .step = outbox_kind_name(entry->kind)};
+}
+
+static void
+drop(const struct errand *errand)
+{
+	struct failure why = FAILURE_INIT;
+	/* Left on disk it is told once more after a restart, which the other side takes for the
+	 * same. */
+	if (!outbox_drop(errand->delivery->services->outbox, errand->entry, &why))
+		log_failure(LEVEL_ERROR, NULL, &why, "a told outbox entry could not be removed");
+	failure_done(&why);
+}
+
+static void
+park(const struct errand *errand, const struct failure *reason)
+{
+	struct failure why = FAILURE_INIT;
+	struct subject about = subject_of(errand->entry);
+	log_failure(LEVEL_ERROR, &about, reason, "parked, since it can never be delivered");
+	if (!outbox_park(errand->delivery->services->outbox, errand->entry, reason, &why))
+		log_failure(LEVEL_ERROR, NULL, &why, "an outbox entry could not be parked");
+	failure_done(&why);
+}
+
+static bool
+is_of_running_job(const struct errand *errand)
+{
+	const struct slot *slot = errand->delivery->slot;
+	return slot->state != SLOT_IDLE && strings_equal(slot->claim.job.id, errand->entry->job)
+	       && slot->claim.job.attempt == errand->entry->attempt;
+}
+
+/* The dashboard says that a later attempt began: nothing of this one counts any more. */
+static void
+superseded(const struct errand *errand, const struct failure *why)
+{
+	struct subject about = subject_of(errand->entry);
+	log_failure(LEVEL_WARNING, &about, why, "dropped: another attempt has taken over");
+	if (is_of_running_job(errand))
+		slot_stop(errand->delivery->slot, STOP_LEASE_LOST);
+	drop(errand);
+}
+
+/* The existing dashboard says 500 to a wrong secret too: for ever, while it takes what others send.
+ */
+static bool
+is_hopeless(const struct errand *errand, const struct failure *why)
+{
+	const struct delivery *delivery = errand->delivery;
+	return why->code == FAILURE_SERVER
+	       && wall_ms() - errand->letter.added > delivery->services->config->report_max_age
+	       && delivery->last_success > errand->entry->first_tried;
+}
+
+static void
+retry(const struct errand *errand, const struct failure *why)
+{
+	struct outbox_entry *entry = errand->entry;
+	struct subject about = subject_of(entry);
+	/* Told when it begins to fail and ever more rarely after that. */
+	unsigned tries = entry->backoff.tries;
+	bool news = (tries & (tries - 1)) == 0;
+	log_failure(news ? LEVEL_WARNING : LEVEL_DEBUG, &about, why, "not delivered yet (try %u)",
+	            tries + 1);
+	entry->under_way = false;
+	entry->due = clock_ms() + backoff_next(&entry->backoff);
+}
+
+static void
+delivered(const struct errand *errand)
+{
+	struct subject about = subject_of(errand->entry);
+	errand->delivery->last_success = clock_ms();
+	if (errand->entry->kind == OUTBOX_FINISH || errand->entry->kind == OUTBOX_RELEASE)
+		log_info(&about, "delivered");
+	drop(errand);
+}
+
+static void
+finish_errand(struct errand *errand, const struct failure *why)
+{
+	if (!why)
+		delivered(errand);
+	else if (why->code == FAILURE_CONFLICT || why->code == FAILURE_LEASE_LOST)
+		superseded(errand, why);
+	else if (!why->retryable || is_hopeless(errand, why))
+		park(errand, why);
+	else
+		retry(errand, why);
+	outbox_letter_done(&errand->letter);
+	errand->entry = NULL;
+}
+
+static void
+dashboard_answered(void *data, const struct http_answer *answer, const struct failure *why)
+{
+	(void)answer;
+	finish_errand(data, why);
+}
+
+static void
+queue_answered(void *data, const struct failure *why)
+{
+	finish_errand(data, why);
+}
+
+static void
+send_letter(struct errand *errand)
+{
+	const struct services *services = errand->delivery->services;
+	const struct outbox_letter *letter = &errand->letter;
+	switch (letter->kind) {
+	case OUTBOX_START:
+	case OUTBOX_FINISH:
+		dashboard_post(services->http, &services->dashboard, letter->path, letter->body,
+		               dashboard_answered, errand);
+		break;
+	case OUTBOX_UPLOAD:
+		dashboard_upload_model(services->http, &services->dashboard, letter->model,
+		                       letter->file, dashboard_answered, errand);
+		break;
+	case OUTBOX_ACKNOWLEDGE:
+		queue_acknowledge(services->queue, letter->receipt, queue_answered, errand);
+		break;
+	case OUTBOX_RELEASE:
+		queue_release(services->queue, letter->receipt, letter->delay, letter->handback,
+		              queue_answered, errand);
+		break;
+	}
+}
+
+static struct errand *
+free_errand(struct delivery *delivery)
+{
+	for (size_t i = 0; i < DELIVERY_AT_ONCE; i++)
+		if (!delivery->errands[i].entry)
+			return &delivery->errands[i];
+	return NULL;
+}
+
+static void
+deliver(struct errand *errand, struct outbox_entry *entry, int64_t now)
+{
+	struct failure why = FAILURE_INIT;
+	errand->entry = entry;
+	entry->under_way = true;
+	if (!entry->first_tried)
+		entry->first_tried = now;
+	if (outbox_read(errand->delivery->services->outbox, entry, &errand->letter, &why))
+		send_letter(errand);
+	else
+		finish_errand(errand, &why);
+	failure_done(&why);
+}
+
+void
+delivery_turn(struct delivery *delivery, int64_t now)
+{
+	struct errand *errand;
+	struct outbox_entry *entry;
+	while ((errand = free_errand(delivery))
+	       && (entry = outbox_next(delivery->services->outbox, now)))
+		deliver(errand, entry, now);
+}
+
+int
+delivery_under_way(const struct delivery *delivery)
+{
+	int count = 0;
+	for (size_t i = 0; i < DELIVERY_AT_ONCE; i++)
+		count += delivery->errands[i].entry != NULL;
+	return count;
+}
+
+int64_t
+delivery_due(const struct delivery *delivery)
+{
+	bool room = delivery_under_way(delivery) < DELIVERY_AT_ONCE;
+	return room ? outbox_next_due(delivery->services->outbox) : -1;
+}

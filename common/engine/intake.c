@@ -1,0 +1,245 @@
+#include "engine/intake.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "base/units.h"
+#include "engine/settle.h"
+
+#define WAIT          20000
+#define BRIEF         1000
+#define LOOK_AGAIN    5000            /* at what stands against a claim */
+#define PROBE_AGAIN   30000           /* at sandbox and tools, while they are missing */
+#define FOREIGN_DELAY 30000           /* until others see what is not for us */
+#define CLOCK_LIMIT   (5 * 60 * 1000) /* what signatures and leases tolerate */
+
+void
+intake_init(struct intake *intake, const struct services *services)
+{
+	*intake = (struct intake){
+	    .services = services, .message = QUEUE_MESSAGE_INIT, .backoff = BACKOFF_INIT};
+}
+
+void
+intake_done(struct intake *intake)
+{
+	queue_message_done(&intake->message);
+	failure_done(&intake->why);
+}
+
+/* ---- admission: what must be true before a job is claimed ---- */
+
+static bool
+is_registered(const struct membership *membership, struct failure *why)
+{
+	if (membership->worker_id)
+		return true;
+	if (membership->why.code != FAILURE_NONE)
+		return fail(why, membership->why.code, "not registered with the dashboard: %s",
+		            membership->why.message);
+	return fail(why, FAILURE_NETWORK, "not registered with the dashboard yet");
+}
+
+static bool
+has_clock(const struct membership *membership, struct failure *why)
+{
+	if (llabs(membership->clock_offset) <= CLOCK_LIMIT)
+		return true;
+	scoped_free char *offset = duration_rough(llabs(membership->clock_offset));
+	return fail(why, FAILURE_SYSTEM, "this host's clock is %s %s of the dashboard's: set it",
+	            offset, membership->clock_offset > 0 ? "ahead" : "behind");
+}
+
+static bool
+has_outbox_room(const struct services *services, struct failure *why)
+{
+	int64_t waiting = outbox_count(services->outbox);
+	if (waiting < services->config->outbox_limit)
+		return true;
+	return fail(why, FAILURE_NETWORK,
+	            "%" PRId64 " reports wait for the dashboard (outbox-limit)", waiting);
+}
+
+static bool
+has_space(const struct worker_config *config, struct failure *why)
+{
+	int64_t bytes, inodes;
+	if (!space_free(config->state_directory, &bytes, &inodes, why))
+		return false;
+	scoped_free char *left = size_rough(bytes);
+	if (bytes < config->free_bytes)
+		return fail(why, FAILURE_DISK_FULL, "only %s free in %s (disk.free-bytes)", left,
+		            config->state_directory);
+	if (inodes < config->free_inodes)
+		return fail(why, FAILURE_DISK_FULL,
+		            "only %" PRId64 " inodes free in %s (disk.free-inodes)", inodes,
+		            config->state_directory);
+	return true;
+}
+
+/* Costs a process or two: not before every job, but until it works. */
+static bool
+has_tools(struct intake *intake, int64_t now, struct failure *why)
+{
+	const struct services *services = intake->services;
+	if (intake->probed && intake->why.code == FAILURE_NONE)
+		return true;
+	if (intake->probed && now - intake->probed < PROBE_AGAIN)
+		return fail(why, intake->why.code, "%s", intake->why.message);
+	intake->probed = now;
+	return services->program->check(services->config, true, why);
+}
+
+static bool
+is_admitted(struct intake *intake, const struct membership *membership, int64_t now,
+            struct failure *why)
+{
+	const struct services *services = intake->services;
+	return has_tools(intake, now, why) && is_registered(membership, why)
+	       && has_clock(membership, why) && has_outbox_room(services, why)
+	       && has_space(services->config, why);
+}
+
+/* Says it once when it begins, changes or ends. */
+static void
+note(struct intake *intake, const struct failure *why)
+{
+	bool same = strings_equal(intake->why.message, why->message);
+	if (!same && why->code != FAILURE_NONE)
+		log_failure(LEVEL_WARNING, NULL, why, "no job is claimed");
+	else if (!same)
+		log_notice(NULL, "jobs are claimed again");
+	failure_copy(&intake->why, why);
+}
+
+/* ---- receiving ---- */
+
+static void
+received(void *data, struct queue_message *message, const struct failure *why)
+{
+	struct intake *intake = data;
+	intake->receiving = false;
+	if (why) {
+		log_failure(intake->backoff.tries == 0 ? LEVEL_WARNING : LEVEL_DEBUG, NULL, why,
+		            "cannot receive from the queue");
+		intake->due = clock_ms() + backoff_next(&intake->backoff);
+		return;
+	}
+	backoff_reset(&intake->backoff);
+	/* A queue that does not wait must not make us turn in circles. */
+	if (!message && clock_ms() - intake->asked < BRIEF)
+		intake->due = clock_ms() + BRIEF;
+	if (!message)
+		return;
+	intake->message = *message;
+	*message = (struct queue_message)QUEUE_MESSAGE_INIT;
+}
+
+void
+intake_turn(struct intake *intake, const struct membership *membership, const struct slot *slot,
+            int64_t now)
+{
+	struct failure why = FAILURE_INIT;
+	if (slot->state != SLOT_IDLE || intake->receiving || intake->message.body
+	    || now < intake->due)
+		return;
+	bool admitted = is_admitted(intake, membership, now, &why);
+	note(intake, &why);
+	failure_done(&why);
+	if (!admitted) {
+		intake->due = now + (membership->worker_id ? LOOK_AGAIN : 200);
+		return;
+	}
+	intake->receiving = true;
+	intake->asked = now;
+	queue_receive(intake->services->queue, WAIT, received, intake);
+}
+
+void
+intake_stop(struct intake *intake)
+{
+	if (intake->receiving)
+		queue_stop_receiving(intake->services->queue);
+}
+
+void
+intake_probe_again(struct intake *intake)
+{
+	intake->probed = 0;
+}
+
+int64_t
+intake_due(const struct intake *intake)
+{
+	return intake->receiving ? -1 : intake->due;
+}
+
+/* ---- taking what came ---- */
+
+static enum intake_result
+give_back(const struct intake *intake, const struct claim *claim, int64_t delay,
+          struct failure *why)
+{
+	bool done = settle_release(intake->services, claim, delay, true, why);
+	return done ? INTAKE_NOTHING : INTAKE_BROKEN;
+}
+
+static enum intake_result
+not_for_us(const struct intake *intake, const struct claim *claim, struct failure *why)
+{
+	log_info(NULL, "message %s of queue %s is not for this worker: left to others",
+	         claim->message.id, claim->message.queue);
+	return give_back(intake, claim, FOREIGN_DELAY, why);
+}
+
+static enum intake_result
+take_ours(const struct intake *intake, struct claim *claim, struct claim *ret_claim,
+          struct failure *why)
+{
+	const struct services *services = intake->services;
+	if (claim->job.type != services->program->type)
+		return not_for_us(intake, claim, why);
+	if (!claim_write(services->config->state_directory, claim, why))
+		return INTAKE_BROKEN;
+	*ret_claim = *claim;
+	*claim = (struct claim)CLAIM_INIT;
+	return INTAKE_JOB;
+}
+
+static enum intake_result
+take_bad(const struct intake *intake, const struct claim *claim, const struct failure *why_not,
+         struct failure *why)
+{
+	bool done = settle_bad_message(intake->services, claim, why_not, why);
+	return done ? INTAKE_NOTHING : INTAKE_BROKEN;
+}
+
+enum intake_result
+intake_take(struct intake *intake, bool stopping, struct claim *ret_claim, struct failure *why)
+{
+	if (!intake->message.body)
+		return INTAKE_NOTHING;
+	scoped(claim_done) struct claim claim = {.message = intake->message};
+	scoped(failure_done) struct failure why_not = FAILURE_INIT;
+	intake->message = (struct queue_message)QUEUE_MESSAGE_INIT;
+	enum job_reading reading = job_read_message(claim.message.body, strlen(claim.message.body),
+	                                            &claim.job, &why_not);
+	claim.job.attempt = claim.message.attempt;
+	if (stopping)
+		return give_back(intake, &claim, 0, why);
+	switch (reading) {
+	case JOB_OURS:
+		return take_ours(intake, &claim, ret_claim, why);
+	case JOB_FOREIGN:
+		return not_for_us(intake, &claim, why);
+	case JOB_INVALID:
+	case JOB_UNREADABLE:
+		return take_bad(intake, &claim, &why_not, why);
+	}
+	return INTAKE_NOTHING;
+}

@@ -1,0 +1,554 @@
+#include "engine/manager.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "base/clock.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "base/units.h"
+#include "engine/control.h"
+#include "engine/delivery.h"
+#include "engine/intake.h"
+#include "engine/lease.h"
+#include "engine/membership.h"
+#include "engine/reconcile.h"
+#include "engine/services.h"
+#include "engine/settle.h"
+#include "engine/slot.h"
+#include "engine/verdict.h"
+#include "outside/child.h"
+#include "outside/json.h"
+#include "work/config.h"
+#include "work/status.h"
+#include "work/workspace.h"
+
+/* How long the last letters and the farewell may take once no job runs. */
+#define FAREWELL 1500
+
+/* How we are to stop; each wins over those before it. */
+enum stopping {
+	STOPPING_NOT,
+	STOPPING_FINISH, /* SIGUSR1: the job ends by itself, however long it takes */
+	STOPPING_DRAIN,  /* SIGTERM: until drain_deadline */
+	STOPPING_NOW,    /* SIGTERM again: the job goes back at once */
+};
+
+struct manager {
+	const struct worker_program *program;
+	void *config; /* the program's; begins with struct worker_config */
+	manager_load *load;
+	void *load_data;
+
+	char *name;
+	int lock; /* fd: the state directory is ours */
+	struct services services;
+	struct control *control;
+	struct loop_source *signals[5], *wake, *post;
+
+	struct slot slot;
+	struct membership membership;
+	struct intake intake;
+	struct lease lease;
+	struct delivery delivery;
+
+	enum stopping stopping;
+	int64_t drain_deadline; /* clock_ms(); of STOPPING_DRAIN */
+	int64_t gone_at;        /* clock_ms() when the farewell is over, 0: not begun */
+
+	int64_t settled[SETTLED_LOST + 1]; /* jobs since the start, by how */
+	char *published;                   /* status text as last written */
+	char *announced;                   /* STATUS= as last told to the service manager */
+};
+
+static const struct worker_config *
+settings(const struct manager *m)
+{
+	return m->config;
+}
+
+/* ---- the turn: what each duty does with what happened ---- */
+
+/* A runner that ended: its outcome becomes letters. */
+static void
+manager_collect(struct manager *m)
+{
+	struct slot *slot = &m->slot;
+	scoped_fd int directory = -1;
+	scoped(outcome_done) struct outcome told = OUTCOME_INIT;
+	scoped(outcome_done) struct outcome outcome = OUTCOME_INIT;
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	enum settled settled;
+	if (!slot->ended)
+		return;
+	if (slot->how.si_code != CLD_EXITED)
+		child_end_descendants(0);
+	bool found = directory_open(AT_FDCWD, slot->directory, &directory, NULL)
+	             && outcome_read(directory, &told, NULL);
+	verdict_reach(found ? &told : NULL, slot->reason, &slot->how, &outcome);
+	if (settle_outcome(&m->services, &slot->claim, &outcome, slot->directory, &settled, &why)) {
+		m->settled[settled]++;
+	} else {
+		/* The claim stays on disk; the next start settles it. */
+		struct subject about = slot_subject(slot);
+		log_failure(LEVEL_ERROR, &about, &why, "the outcome could not be put on disk");
+	}
+	slot_clear(slot);
+}
+
+/* Past the drain deadline the job goes back; past its grace a runner is killed. */
+static void
+manager_enforce(struct manager *m, int64_t now)
+{
+	if (m->stopping == STOPPING_NOW
+	    || (m->stopping == STOPPING_DRAIN && now >= m->drain_deadline))
+		slot_stop(&m->slot, STOP_HANDBACK);
+	slot_enforce(&m->slot, now);
+}
+
+static bool
+start_job(struct manager *m, struct claim *claim, struct failure *why)
+{
+	scoped_free char *directory = NULL;
+	struct subject about = {.job = claim->job.id, .attempt = claim->job.attempt};
+	log_notice(&about, "%s of commit %s begins%s%s", job_type_name(claim->job.type),
+	           claim->job.commit, claim->job.model_key ? ", model " : "",
+	           claim->job.model_key ? claim->job.model_key : "");
+	return workspace_make(settings(m)->state_directory, &claim->job, &directory, why)
+	       && settle_start(&m->services, claim, why)
+	       && slot_start(&m->slot, m->program, m->config, claim, directory, why);
+}
+
+/* The message that came is claimed and its job started; what cannot be started goes back. */
+static void
+manager_claim(struct manager *m)
+{
+	scoped(claim_done) struct claim claim = CLAIM_INIT;
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	bool stopping = m->stopping != STOPPING_NOT;
+	enum intake_result result = intake_take(&m->intake, stopping, &claim, &why);
+	if (result == INTAKE_BROKEN)
+		log_failure(LEVEL_ERROR, NULL, &why, "a message could not be claimed");
+	if (result != INTAKE_JOB || start_job(m, &claim, &why))
+		return;
+	struct subject about = {.job = claim.job.id, .attempt = claim.job.attempt};
+	log_failure(LEVEL_ERROR, &about, &why, "the job could not be started");
+	if (!settle_release(&m->services, &claim, settings(m)->retry_delay, true, &why))
+		log_failure(LEVEL_ERROR, &about, &why, "nor handed back: the next start will");
+}
+
+static const char *
+state_name(const struct manager *m)
+{
+	return m->stopping != STOPPING_NOT ? "draining" : slot_state_name(m->slot.state);
+}
+
+static void
+describe(const struct manager *m, struct status *status)
+{
+	const struct slot *slot = &m->slot;
+	const struct failure *why = &m->intake.why;
+	*status = (struct status){
+	    .worker = m->program->name,
+	    .name = m->name,
+	    .state = state_name(m),
+	    .waiting = why->code != FAILURE_NONE ? why->message : NULL,
+	    .worker_id = m->membership.worker_id,
+	    .outbox = outbox_count(m->services.outbox),
+	    .parked = outbox_parked(m->services.outbox),
+	    .succeeded = m->settled[SETTLED_SUCCEEDED],
+	    .failed = m->settled[SETTLED_FAILED],
+	    .handed_back = m->settled[SETTLED_HANDED_BACK],
+	    .lost = m->settled[SETTLED_LOST],
+	};
+	if (slot->state == SLOT_IDLE)
+		return;
+	status->job = &slot->claim.job;
+	status->step = slot->step[0] ? slot->step : NULL;
+	status->done = slot->done;
+	status->total = slot->total;
+	status->unit = slot->unit;
+	status->since = slot->since;
+}
+
+/* The line of `systemctl status`. */
+static char *
+one_line(const struct status *status)
+{
+	if (status->job)
+		return format("%s: job %s.%d %s", status->state, status->job->id,
+		              status->job->attempt, status->step ? status->step : "");
+	return format("%s%s%s", status->state, status->waiting ? ": " : "",
+	              status->waiting ? status->waiting : "");
+}
+
+/* The status file and the service manager hear of every change. */
+static void
+manager_announce(struct manager *m)
+{
+	struct status status;
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	describe(m, &status);
+	scoped_free char *text = status_text(&status);
+	scoped_free char *line = one_line(&status);
+	if (!strings_equal(text, m->published)) {
+		if (!status_publish(settings(m)->runtime_directory, m->program->name, text, &why))
+			log_failure(LEVEL_WARNING, NULL, &why,
+			            "the status file could not be written");
+		replace_string(&m->published, text);
+	}
+	if (!strings_equal(line, m->announced)) {
+		service_notify("STATUS=%s", line);
+		replace_string(&m->announced, line);
+	}
+}
+
+/* Nothing to do any more: the last letters, the farewell, the end of the loop. */
+static void
+manager_leave(struct manager *m, int64_t now)
+{
+	if (m->stopping == STOPPING_NOT || m->slot.state != SLOT_IDLE || m->intake.message.body)
+		return;
+	if (!m->gone_at)
+		m->gone_at = now + FAREWELL;
+	bool letters = delivery_under_way(&m->delivery) > 0 || outbox_next(m->services.outbox, now);
+	bool late = now >= m->gone_at;
+	if (!late && (letters || m->intake.receiving))
+		return;
+	membership_leave(&m->membership);
+	if (late || m->membership.left)
+		loop_stop(m->services.loop);
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* When some duty wants the next turn though nothing happened. */
+static void
+manager_set_wake(struct manager *m)
+{
+	int64_t due = earlier(membership_due(&m->membership), lease_due(&m->lease));
+	due = earlier(due, delivery_due(&m->delivery));
+	due = earlier(due, slot_due(&m->slot));
+	if (m->stopping == STOPPING_NOT && m->slot.state == SLOT_IDLE)
+		due = earlier(due, intake_due(&m->intake));
+	if (m->stopping == STOPPING_DRAIN && m->slot.state != SLOT_IDLE && !m->slot.kill_at)
+		due = earlier(due, m->drain_deadline);
+	if (m->gone_at)
+		due = earlier(due, m->gone_at);
+	if (due < 0)
+		loop_timer_off(m->wake);
+	else
+		loop_timer_at(m->wake, due);
+}
+
+/* One turn of the manager. Events only wake it and note facts; this acts on them. */
+static void
+manager_turn(void *data)
+{
+	struct manager *m = data;
+	int64_t now = clock_ms();
+	manager_collect(m);                             /* a runner that ended -> letters */
+	manager_enforce(m, now);                        /* deadlines of draining and stopping */
+	manager_claim(m);                               /* a message that came -> a runner */
+	membership_turn(&m->membership, &m->slot, now); /* registered, and heard of */
+	lease_turn(&m->lease, now);                     /* the job stays ours */
+	delivery_turn(&m->delivery, now);               /* letters -> dashboard and queue */
+	if (m->stopping == STOPPING_NOT)                /* the next message */
+		intake_turn(&m->intake, &m->membership, &m->slot, now);
+	manager_announce(m);   /* status file, STATUS= */
+	manager_leave(m, now); /* told to stop, and nothing left to do */
+	manager_set_wake(m);
+}
+
+/* ---- signals ---- */
+
+static void
+begin_stopping(struct manager *m, enum stopping stopping, const char *how)
+{
+	if (stopping <= m->stopping)
+		return;
+	log_notice(NULL, "stopping: %s", how);
+	if (m->stopping == STOPPING_NOT)
+		service_notify("STOPPING=1");
+	m->stopping = stopping;
+	m->drain_deadline = clock_ms() + settings(m)->drain_timeout;
+	intake_stop(&m->intake);
+}
+
+static void
+drain(struct manager *m)
+{
+	if (m->stopping >= STOPPING_DRAIN)
+		begin_stopping(m, STOPPING_NOW, "a running job is handed back now");
+	else
+		begin_stopping(m, STOPPING_DRAIN, "a running job may finish within drain-timeout");
+}
+
+/* Settings fixed until a restart keep their values. */
+static void
+keep_fixed(const struct manager *m, void *config)
+{
+	scoped(strings_done) struct strings names = STRINGS_INIT;
+	config_fixed_changes(m->program->settings, m->config, config, &names);
+	for (size_t i = 0; i < names.count; i++) {
+		const struct setting *row = settings_find(m->program->settings, names.items[i]);
+		log_warning(NULL, "%s: a change needs a restart; the old value stays", row->name);
+		setting_copy(row, m->config, config);
+	}
+}
+
+/* The outside of what the configuration says: everything that borrowed from it. */
+static void
+apply_settings(struct manager *m)
+{
+	const struct worker_config *config = settings(m);
+	log_set_level(log_level_from_name(config->log_level));
+	m->services.dashboard = (struct dashboard_access){
+	    .url = config->dashboard_url,
+	    .username = config->dashboard_username,
+	    .password = config->dashboard_password.value,
+	    .ca_file = config->dashboard_ca_file};
+}
+
+static void
+reload(struct manager *m)
+{
+	size_t size = m->program->config_size;
+	scoped_free void *fresh = allocate(size);
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	service_notify("RELOADING=1");
+	if (m->load(m->load_data, fresh, &why)) {
+		keep_fixed(m, fresh);
+		settings_done(m->program->settings, m->config);
+		memcpy(m->config, fresh, size);
+		apply_settings(m);
+		intake_probe_again(&m->intake);
+		log_notice(NULL, "configuration reloaded");
+	} else {
+		settings_done(m->program->settings, fresh);
+		log_failure(LEVEL_ERROR, NULL, &why,
+		            "configuration not reloaded, the old one stays");
+	}
+	service_notify("READY=1");
+}
+
+static void
+cancel(struct manager *m)
+{
+	struct subject about = slot_subject(&m->slot);
+	if (m->slot.state == SLOT_IDLE) {
+		log_notice(NULL, "no job runs: nothing to cancel");
+		return;
+	}
+	log_notice(&about, "cancelled by an operator");
+	slot_stop(&m->slot, STOP_CANCEL);
+}
+
+static void
+on_signal(int signal, void *data)
+{
+	struct manager *m = data;
+	if (signal == SIGHUP)
+		reload(m);
+	else if (signal == SIGUSR1)
+		begin_stopping(m, STOPPING_FINISH,
+		               "a running job may finish, however long it takes");
+	else if (signal == SIGUSR2)
+		cancel(m);
+	else
+		drain(m);
+}
+
+/* ---- verbs of the control socket ---- */
+
+static bool
+verb_status(void *data, struct json_t *answer, struct failure *why)
+{
+	struct status status;
+	scoped(js_drop) struct json_t *object = NULL;
+	describe(data, &status);
+	scoped_free char *text = status_text(&status);
+	if (!js_parse(text, strlen(text), &object, why))
+		return false;
+	js_set(answer, "status", take_pointer(&object));
+	return true;
+}
+
+static bool
+verb_cancel(void *data, struct json_t *answer, struct failure *why)
+{
+	struct manager *m = data;
+	if (m->slot.state == SLOT_IDLE)
+		return fail(why, FAILURE_NOT_FOUND, "no job runs");
+	js_set_string(answer, "job", m->slot.claim.job.id);
+	cancel(m);
+	return true;
+}
+
+static bool
+verb_drain(void *data, struct json_t *answer, struct failure *why)
+{
+	(void)why;
+	drain(data);
+	js_set_string(answer, "state", state_name(data));
+	return true;
+}
+
+static bool
+verb_finish(void *data, struct json_t *answer, struct failure *why)
+{
+	(void)why;
+	on_signal(SIGUSR1, data);
+	js_set_string(answer, "state", state_name(data));
+	return true;
+}
+
+static bool
+verb_reload(void *data, struct json_t *answer, struct failure *why)
+{
+	(void)answer;
+	(void)why;
+	reload(data);
+	return true;
+}
+
+static const struct control_verb verbs[] = {
+    {"status", verb_status},
+    {"memory", control_memory},
+    {"cancel", verb_cancel},
+    {"drain", verb_drain},
+    {"finish", verb_finish},
+    {"reload", verb_reload},
+    {NULL, NULL},
+};
+
+/* ---- beginning and end ---- */
+
+/* Two daemons on one state directory would take each other's claims. */
+static bool
+lock_state(struct manager *m, struct failure *why)
+{
+	const char *state = settings(m)->state_directory;
+	scoped_free char *path = format("%s/lock", state);
+	scoped_free char *jobs = format("%s/jobs", state);
+	scoped_free char *claims = format("%s/claims", state);
+	if (!directory_make(jobs, 0700, why) || !directory_make(claims, 0700, why))
+		return false;
+	m->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (m->lock < 0)
+		return fail_errno(why, "cannot open %s", path);
+	if (flock(m->lock, LOCK_EX | LOCK_NB) < 0)
+		return fail(why, FAILURE_EXISTS, "another worker uses %s", state);
+	return true;
+}
+
+static bool
+open_services(struct manager *m, struct failure *why)
+{
+	struct services *services = &m->services;
+	const struct worker_config *config = settings(m);
+	*services = (struct services){.program = m->program, .config = config, .name = m->name};
+	apply_settings(m);
+	if (!loop_new(&services->loop, why))
+		return false;
+	services->http = http_client_new(services->loop);
+	struct queue_access access = {.client = services->http,
+	                              .dashboard = &services->dashboard,
+	                              .names = &config->queues,
+	                              .worker = m->name};
+	return queue_open(config->queue_type, &access, &services->queue, why)
+	       && outbox_open(config->state_directory, &services->outbox, why);
+}
+
+static void
+start_duties(struct manager *m)
+{
+	slot_init(&m->slot, m->services.loop);
+	membership_init(&m->membership, &m->services);
+	intake_init(&m->intake, &m->services);
+	lease_init(&m->lease, &m->services, &m->slot);
+	delivery_init(&m->delivery, &m->services, &m->slot);
+}
+
+static bool
+open_control(struct manager *m, struct failure *why)
+{
+	const char *runtime = settings(m)->runtime_directory;
+	scoped_free char *path = format("%s/%s.sock", runtime, m->program->name);
+	return directory_make(runtime, 0755, why)
+	       && control_open(m->services.loop, path, verbs, m, &m->control, why);
+}
+
+static void
+on_wake(void *data)
+{
+	(void)data; /* the turn that follows looks for itself */
+}
+
+static void
+watch(struct manager *m)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
+	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+		m->signals[i] = loop_signal(m->services.loop, signals[i], on_signal, m);
+	m->post = loop_post(m->services.loop, manager_turn, m);
+	m->wake = loop_timer(m->services.loop, on_wake, m);
+	loop_timer_at(m->wake, clock_ms());
+	service_watchdog(m->services.loop);
+}
+
+static void
+manager_done(struct manager *m)
+{
+	control_close(&m->control);
+	lease_done(&m->lease);
+	membership_done(&m->membership);
+	intake_done(&m->intake);
+	if (m->slot.loop)
+		slot_clear(&m->slot);
+	queue_close(&m->services.queue);
+	http_client_free(&m->services.http);
+	delivery_done(&m->delivery);
+	outbox_close(&m->services.outbox);
+	for (size_t i = 0; i < sizeof m->signals / sizeof *m->signals; i++)
+		loop_source_drop(&m->signals[i]);
+	loop_source_drop(&m->post);
+	loop_source_drop(&m->wake);
+	loop_free(&m->services.loop);
+	free_pointer(&m->published);
+	free_pointer(&m->announced);
+	free_pointer(&m->name);
+	close_fd(&m->lock);
+}
+
+bool
+manager_serve(const struct worker_program *program, void *config, manager_load *load,
+              void *load_data, struct failure *why)
+{
+	scoped(manager_done) struct manager m = {.program = program,
+	                                         .config = config,
+	                                         .load = load,
+	                                         .load_data = load_data,
+	                                         .name = worker_name(config),
+	                                         .lock = -1};
+	loop_block_signals();
+	child_become_subreaper();
+	if (!lock_state(&m, why) || !open_services(&m, why))
+		return false;
+	start_duties(&m);
+	if (!reconcile(&m.services, why) || !open_control(&m, why))
+		return false;
+	watch(&m);
+	log_notice(NULL, "moolloy-%s " MOOLLOY_VERSION " serves as %s", program->name, m.name);
+	service_notify("READY=1");
+	bool served = loop_run(m.services.loop, why);
+	log_notice(NULL, "stopped");
+	return served;
+}

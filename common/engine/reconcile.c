@@ -1,0 +1,68 @@
+#include "engine/reconcile.h"
+
+#include "base/files.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "engine/settle.h"
+#include "engine/verdict.h"
+#include "work/workspace.h"
+
+/* The outcome that the runner left in the job's directory; false if it left none. */
+static bool
+find_outcome(const char *directory, struct outcome *ret_outcome)
+{
+	scoped_fd int fd = -1;
+	return directory_open(AT_FDCWD, directory, &fd, NULL)
+	       && outcome_read(fd, ret_outcome, NULL);
+}
+
+static bool
+settle_left_claim(const struct services *services, const struct claim *claim, struct failure *why)
+{
+	const char *state = services->config->state_directory;
+	scoped_free char *name = workspace_name(claim->job.id, claim->job.attempt);
+	scoped_free char *directory = workspace_path(state, name);
+	scoped(outcome_done) struct outcome told = OUTCOME_INIT;
+	scoped(outcome_done) struct outcome outcome = OUTCOME_INIT;
+	struct subject about = {.job = claim->job.id, .attempt = claim->job.attempt};
+	enum settled settled;
+	bool found = find_outcome(directory, &told);
+	log_warning(&about, "claim left by an earlier life of this worker, %s",
+	            found ? "with an outcome: reporting it" : "without an outcome");
+	verdict_reach(found ? &told : NULL, STOP_NONE, NULL, &outcome);
+	return settle_outcome(services, claim, &outcome, directory, &settled, why);
+}
+
+/* A crash between the last letter and the claim's removal leaves both. */
+static bool
+was_settled(const struct services *services, const struct claim *claim)
+{
+	return outbox_ends(services->outbox, claim->job.id, claim->job.attempt);
+}
+
+static bool
+reconcile_claim(const struct services *services, const char *name, struct failure *why)
+{
+	const char *state = services->config->state_directory;
+	scoped(claim_done) struct claim claim = CLAIM_INIT;
+	scoped(failure_done) struct failure unreadable = FAILURE_INIT;
+	if (!claim_read(state, name, &claim, &unreadable)) {
+		log_failure(LEVEL_ERROR, NULL, &unreadable, "parked a claim that cannot be read");
+		return claim_park(state, name, why);
+	}
+	if (was_settled(services, &claim))
+		return claim_remove(state, &claim, why);
+	return settle_left_claim(services, &claim, why);
+}
+
+bool
+reconcile(const struct services *services, struct failure *why)
+{
+	scoped(strings_done) struct strings names = STRINGS_INIT;
+	if (!claim_list(services->config->state_directory, &names, why))
+		return false;
+	for (size_t i = 0; i < names.count; i++)
+		if (!reconcile_claim(services, names.items[i], why))
+			return false;
+	return true;
+}

@@ -1,0 +1,158 @@
+#include "engine/runner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sysexits.h>
+
+#include "base/clock.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "outside/child.h"
+#include "outside/json.h"
+#include "work/workspace.h"
+
+#define JOB_LIMIT (64 * 1024)
+
+static bool
+read_job(const struct worker_program *program, struct job *ret_job, struct failure *why)
+{
+	scoped(text_done) struct text text = TEXT_INIT;
+	scoped(job_done) struct job job = JOB_INIT;
+	if (!read_all(STDIN_FILENO, JOB_LIMIT, &text, why)
+	    || !job_read(text_string(&text), text.length, &job, why))
+		return fail_within(why, "job on standard input");
+	if (job.type != program->type)
+		return fail(why, FAILURE_BAD_MESSAGE, "this is a %s job; moolloy-%s takes %s jobs",
+		            job_type_name(job.type), program->name, job_type_name(program->type));
+	*ret_job = job;
+	job = (struct job)JOB_INIT;
+	return true;
+}
+
+static bool
+make_directory(char **ret_path, struct failure *why)
+{
+	const char *top = getenv("TMPDIR");
+	scoped_free char *path = format("%s/moolloy-job-XXXXXX", top ? top : "/tmp");
+	if (!mkdtemp(path))
+		return fail_errno(why, "cannot make a directory like %s", path);
+	*ret_path = take_pointer(&path);
+	return true;
+}
+
+/* ---- after the job ---- */
+
+/* What a success leaves to the manager: its outcome, and a model to upload. */
+static void
+tidy(const struct runner *runner)
+{
+	scoped(strings_done) struct strings names = STRINGS_INIT;
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	bool good = directory_list(runner->directory_fd, ".", &names, &why);
+	for (size_t i = 0; good && i < names.count; i++)
+		if (!strings_equal(names.items[i], OUTCOME_FILE)
+		    && !strings_equal(names.items[i], runner->outcome->populated))
+			good = tree_remove(runner->directory_fd, names.items[i], &why);
+	if (!good)
+		log_failure(LEVEL_WARNING, &runner->steps.about, &why, "could not tidy up");
+}
+
+/* Old directories of failed jobs go, by the policy. */
+static void
+sweep(const struct runner *runner)
+{
+	const struct worker_config *config = runner->config;
+	const struct workspace_policy policy = {.count = config->keep_failed_count,
+	                                        .bytes = config->keep_failed_bytes,
+	                                        .age = config->keep_failed_age};
+	scoped(strings_done) struct strings removed = STRINGS_INIT;
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	scoped_free char *current = runner->outcome->success
+	                                ? workspace_name(runner->job->id, runner->job->attempt)
+	                                : NULL;
+	if (!workspace_sweep(config->state_directory, &policy, current, &removed, &why))
+		log_failure(LEVEL_WARNING, NULL, &why, "could not remove old job directories");
+	for (size_t i = 0; i < removed.count; i++)
+		log_info(NULL, "removed the kept directory of job %s (keep-failed)",
+		         removed.items[i]);
+}
+
+static void
+print_outcome(const struct runner *runner)
+{
+	scoped(text_done) struct text text = TEXT_INIT;
+	if (file_read(runner->directory_fd, OUTCOME_FILE, 1024 * 1024, &text, NULL))
+		fputs(text_string(&text), stdout);
+	fprintf(stderr, "the job's directory stays: %s\n", runner->directory);
+}
+
+/* ---- the job ---- */
+
+static void
+do_job(const struct worker_program *program, struct runner *runner)
+{
+	struct outcome *outcome = runner->outcome;
+	outcome->success = program->run(runner);
+	if (runner->steps.timings)
+		outcome->timings = js_copy(runner->steps.timings);
+	if (!outcome->success && outcome->why.code == FAILURE_NONE)
+		fail(&outcome->why, FAILURE_INTERNAL, "a step failed without a word");
+	/* Nothing that a job started may outlive it. */
+	child_end_descendants(0);
+}
+
+static bool
+run(const struct worker_program *program, struct runner *runner, bool by_hand, struct failure *why)
+{
+	if (!directory_open(AT_FDCWD, runner->directory, &runner->directory_fd, why))
+		return false;
+	runner->steps.about.job = runner->job->id;
+	runner->steps.about.attempt = runner->job->attempt;
+	do_job(program, runner);
+	if (!outcome_write(runner->outcome, runner->directory_fd, why))
+		return false;
+	if (by_hand) {
+		print_outcome(runner);
+		return true;
+	}
+	if (runner->outcome->success)
+		tidy(runner);
+	sweep(runner);
+	return true;
+}
+
+int
+runner_main(const struct worker_program *program, const struct runner_options *options)
+{
+	scoped(job_done) struct job job = JOB_INIT;
+	scoped(outcome_done) struct outcome outcome = OUTCOME_INIT;
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	scoped_free char *made = NULL;
+	/* It was executed by way of /proc/self/exe, which would be its name. */
+	prctl(PR_SET_NAME, program->kind);
+	steps_catch_signals();
+	child_become_subreaper();
+	if (!read_job(program, &job, &why)) {
+		log_failure(LEVEL_ERROR, NULL, &why, "no job");
+		return EX_USAGE;
+	}
+	bool by_hand = !options->directory;
+	bool ready = !by_hand || make_directory(&made, &why);
+	struct runner runner = {.config = options->config,
+	                        .job = &job,
+	                        .directory = by_hand ? made : options->directory,
+	                        .directory_fd = -1,
+	                        .steps = {.progress_fd = options->progress_fd},
+	                        .outcome = &outcome};
+	bool ran = ready && run(program, &runner, by_hand, &why);
+	close_fd(&runner.directory_fd);
+	steps_done(&runner.steps);
+	if (!ran) {
+		log_failure(LEVEL_ERROR, NULL, &why, "the job could not be done");
+		return EX_TEMPFAIL;
+	}
+	return outcome.success ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,258 @@
+#include "engine/worker.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "base/units.h"
+#include "engine/manager.h"
+#include "engine/runner.h"
+#include "outside/child.h"
+#include "outside/journal.h"
+#include "work/config.h"
+
+struct options {
+	const struct worker_program *program;
+	const char *verb;
+	struct strings files;  /* --config, in order */
+	const char *directory; /* run-job: of the job */
+	int sealed_fd;         /* run-job: configuration from the manager */
+	int progress_fd;       /* run-job: to the manager */
+	bool done;             /* --help or --version was all */
+};
+
+/* ---- command line ---- */
+
+static void
+print_help(const struct worker_program *program)
+{
+	printf("Usage: moolloy-%s [OPTION...] [VERB]\n%s\n\n", program->name, program->summary);
+	printf(
+	    "Verbs:\n"
+	    "  serve         take jobs from the queue until told to stop (default)\n"
+	    "  run-job       do the job on standard input (a saved job.json) in this process; its\n"
+	    "                outcome goes to standard output, its directory stays\n"
+	    "  check-config  read the configuration, say what is wrong with it\n"
+	    "  show-config   print every setting with its value, help and limits\n\n");
+	printf("Options:\n"
+	       "  --config FILE     read FILE instead of " CONFIG_COMMON "\n"
+	       "                    and " CONFIG_DIRECTORY "/%s.yaml; may be repeated, later wins\n"
+	       "  --directory DIR   run-job: work in DIR, and treat it as the service does\n"
+	       "  --version         print the version\n"
+	       "  --help            print this help\n\n",
+	       program->name);
+	printf("Signals while serving:\n"
+	       "  SIGTERM  stop; a running job gets drain-timeout, then goes back to the queue\n"
+	       "           (a second SIGTERM: at once)\n"
+	       "  SIGUSR1  stop when the running job is done, however long it takes\n"
+	       "  SIGUSR2  cancel the running job\n"
+	       "  SIGHUP   reload the configuration\n\n");
+	printf("Exit status: 0 stopped as told, 64 wrong usage, 70 internal error, 75 temporary\n"
+	       "failure, 78 wrong configuration. See also moolloy-%s(8), moolloy-workerctl(1).\n",
+	       program->name);
+}
+
+static bool
+is_verb(const char *text)
+{
+	return strings_equal(text, "serve") || strings_equal(text, "run-job")
+	       || strings_equal(text, "check-config") || strings_equal(text, "show-config");
+}
+
+static bool
+take_fd_option(const char *text, int *ret_fd, struct failure *why)
+{
+	int64_t number;
+	if (!number_parse(text, &number, NULL) || number < 3 || number > 1024)
+		return fail(why, FAILURE_USAGE, "'%s' is no file descriptor", text);
+	*ret_fd = (int)number;
+	return true;
+}
+
+static bool
+take_option(struct options *options, int option, struct failure *why)
+{
+	switch (option) {
+	case 'c':
+		strings_add(&options->files, optarg);
+		return true;
+	case 'd':
+		options->directory = optarg;
+		return true;
+	case 's':
+		return take_fd_option(optarg, &options->sealed_fd, why);
+	case 'p':
+		return take_fd_option(optarg, &options->progress_fd, why);
+	case 'v':
+		printf("moolloy-%s %s\n", options->program->name, MOOLLOY_VERSION);
+		options->done = true;
+		return true;
+	case 'h':
+		print_help(options->program);
+		options->done = true;
+		return true;
+	default:
+		return fail(why, FAILURE_USAGE, "see moolloy-%s --help", options->program->name);
+	}
+}
+
+static bool
+read_options(int argc, char **argv, struct options *options, struct failure *why)
+{
+	/* --sealed-config and --progress are between the manager and its runner. */
+	static const struct option known[] = {{"config", required_argument, NULL, 'c'},
+	                                      {"directory", required_argument, NULL, 'd'},
+	                                      {"sealed-config", required_argument, NULL, 's'},
+	                                      {"progress", required_argument, NULL, 'p'},
+	                                      {"version", no_argument, NULL, 'v'},
+	                                      {"help", no_argument, NULL, 'h'},
+	                                      {NULL, 0, NULL, 0}};
+	int option;
+	while (!options->done && (option = getopt_long(argc, argv, "", known, NULL)) != -1)
+		if (!take_option(options, option, why))
+			return false;
+	if (options->done)
+		return true;
+	options->verb = optind < argc ? argv[optind] : "serve";
+	if (!is_verb(options->verb))
+		return fail(why, FAILURE_USAGE, "unknown verb '%s'; see moolloy-%s --help",
+		            options->verb, options->program->name);
+	if (optind + 1 < argc)
+		return fail(why, FAILURE_USAGE, "'%s' is one argument too many", argv[optind + 1]);
+	return true;
+}
+
+/* ---- configuration ---- */
+
+/* The system's files: the shared one if it is there, then the worker's own. */
+static bool
+read_system_files(const struct worker_program *program, void *config, struct failure *why)
+{
+	scoped_free char *own = format("%s/%s.yaml", CONFIG_DIRECTORY, program->name);
+	if (file_exists(AT_FDCWD, CONFIG_COMMON)
+	    && !config_read_file(&worker_settings_table, config, CONFIG_COMMON, why))
+		return false;
+	if (!file_exists(AT_FDCWD, own))
+		return fail(why, FAILURE_CONFIGURATION,
+		            "%s does not exist; write it, or name a file with --config", own);
+	return config_read_file(program->settings, config, own, why);
+}
+
+static bool
+read_files(const struct options *options, void *config, struct failure *why)
+{
+	const struct settings *table = options->program->settings;
+	if (options->files.count == 0)
+		return read_system_files(options->program, config, why);
+	for (size_t i = 0; i < options->files.count; i++)
+		if (!config_read_file(table, config, options->files.items[i], why))
+			return false;
+	return true;
+}
+
+static bool
+load(void *data, void *config, struct failure *why)
+{
+	const struct options *options = data;
+	const struct worker_program *program = options->program;
+	config_init(program->settings, config);
+	if (read_files(options, config, why) && config_read_secrets(program->settings, config, why)
+	    && program->check(config, false, why))
+		return true;
+	/* Whatever is wrong with a configuration, it is the configuration that is wrong. */
+	if (why->code != FAILURE_CONFIGURATION) {
+		scoped_free char *message = copy_string(why->message);
+		fail(why, FAILURE_CONFIGURATION, "%s", message);
+	}
+	return false;
+}
+
+static bool
+get_config(struct options *options, void *config, struct failure *why)
+{
+	if (options->sealed_fd >= 0)
+		return config_unseal(options->program->settings, config, options->sealed_fd, why);
+	return load(options, config, why);
+}
+
+/* ---- verbs ---- */
+
+static int
+exit_status(const struct failure *why)
+{
+	switch (why->code) {
+	case FAILURE_NONE:
+		return EXIT_SUCCESS;
+	case FAILURE_USAGE:
+		return EX_USAGE;
+	case FAILURE_CONFIGURATION:
+		return EX_CONFIG;
+	case FAILURE_INTERNAL:
+		return EX_SOFTWARE;
+	default:
+		return EX_TEMPFAIL;
+	}
+}
+
+static int
+act(struct options *options, void *config, struct failure *why)
+{
+	const struct worker_program *program = options->program;
+	if (strings_equal(options->verb, "run-job")) {
+		const struct runner_options run = {.config = config,
+		                                   .directory = options->directory,
+		                                   .progress_fd = options->progress_fd};
+		return runner_main(program, &run);
+	}
+	if (strings_equal(options->verb, "check-config")) {
+		printf("the configuration is good\n");
+	} else if (strings_equal(options->verb, "show-config")) {
+		scoped_free char *shown = config_show(program->settings, config);
+		fputs(shown, stdout);
+	} else if (!manager_serve(program, config, load, options, why)) {
+		return exit_status(why);
+	}
+	return EXIT_SUCCESS;
+}
+
+static int
+configure_and_act(struct options *options, struct failure *why)
+{
+	const struct worker_program *program = options->program;
+	scoped_free void *config = allocate(program->config_size);
+	const struct worker_config *shared = config;
+	int status;
+	if (get_config(options, config, why)) {
+		log_set_level(log_level_from_name(shared->log_level));
+		status = act(options, config, why);
+	} else {
+		status = exit_status(why);
+	}
+	settings_done(program->settings, config);
+	return status;
+}
+
+int
+worker_main(int argc, char **argv, const struct worker_program *program)
+{
+	child_hide_memory();
+	journal_use_if_there();
+	struct options options = {.program = program, .sealed_fd = -1, .progress_fd = -1};
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	int status;
+	if (!read_options(argc, argv, &options, &why))
+		status = exit_status(&why);
+	else if (options.done)
+		status = EXIT_SUCCESS;
+	else
+		status = configure_and_act(&options, &why);
+	if (why.code != FAILURE_NONE)
+		log_failure(LEVEL_ERROR, NULL, &why, "moolloy-%s", program->name);
+	strings_done(&options.files);
+	return status;
+}

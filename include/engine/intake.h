@@ -1,0 +1,42 @@
+/* Where jobs come in: admission, receiving, claiming. */
+#ifndef ENGINE_INTAKE_H
+#define ENGINE_INTAKE_H
+
+#include "base/backoff.h"
+#include "engine/membership.h"
+#include "engine/services.h"
+#include "engine/slot.h"
+
+struct intake {
+	const struct services *services;
+	bool receiving;               /* a long poll is under way */
+	int64_t asked;                /* clock_ms() when it began */
+	struct queue_message message; /* that came; body NULL: none */
+	struct backoff backoff;
+	int64_t due;        /* clock_ms() of the next receive */
+	struct failure why; /* why no job is claimed; NONE if nothing stands against it */
+	int64_t probed;     /* clock_ms() of the last look at sandbox and tools; 0: look now */
+};
+
+void intake_init(struct intake *intake, const struct services *services);
+void intake_done(struct intake *intake);
+/* Asks the queue for a job if there is room and nothing stands against it. */
+void intake_turn(struct intake *intake, const struct membership *membership,
+                 const struct slot *slot, int64_t now);
+/* Ends a wait that is under way; its answer still comes. */
+void intake_stop(struct intake *intake);
+/* Looks at sandbox and tools again before the next job: the configuration changed. */
+void intake_probe_again(struct intake *intake);
+int64_t intake_due(const struct intake *intake);
+
+enum intake_result {
+	INTAKE_NOTHING, /* no message was there, or it was dealt with */
+	INTAKE_JOB,     /* *ret_claim is a job, claimed on disk: the caller starts it */
+	INTAKE_BROKEN,  /* *why: it could not be claimed; it goes back by itself when its lease ends
+	                 */
+};
+/* What became of the message that came. stopping: whatever it is, it goes back at once. */
+enum intake_result intake_take(struct intake *intake, bool stopping, struct claim *ret_claim,
+                               struct failure *why);
+
+#endif

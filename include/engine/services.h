@@ -1,0 +1,24 @@
+/* What all duties of a manager work with; made once at the start, borrowed by each. */
+#ifndef ENGINE_SERVICES_H
+#define ENGINE_SERVICES_H
+
+#include "engine/worker.h"
+#include "outside/http.h"
+#include "outside/loop.h"
+#include "remote/dashboard.h"
+#include "remote/queue.h"
+#include "work/outbox.h"
+#include "work/worker_config.h"
+
+struct services {
+	const struct worker_program *program;
+	const struct worker_config *config; /* current; begins the program's whole configuration */
+	const char *name;                   /* as registered */
+	struct loop *loop;
+	struct http_client *http;
+	struct dashboard_access dashboard;
+	struct queue *queue;
+	struct outbox *outbox;
+};
+
+#endif

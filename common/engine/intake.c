@@ -30,6 +30,7 @@ intake_done(struct intake *intake)
 {
 	queue_message_done(&intake->message);
 	failure_done(&intake->why);
+	failure_done(&intake->tools);
 }
 
 /* ---- admission: what must be true before a job is claimed ---- */
@@ -87,12 +88,17 @@ static bool
 has_tools(struct intake *intake, int64_t now, struct failure *why)
 {
 	const struct services *services = intake->services;
-	if (intake->probed && intake->why.code == FAILURE_NONE)
+	bool missing = intake->tools.code != FAILURE_NONE;
+	if (!intake->probed || (missing && now - intake->probed >= PROBE_AGAIN)) {
+		intake->probed = now;
+		failure_clear(&intake->tools);
+		if (services->program->check(services->config, true, &intake->tools))
+			return true;
+	}
+	if (intake->tools.code == FAILURE_NONE)
 		return true;
-	if (intake->probed && now - intake->probed < PROBE_AGAIN)
-		return fail(why, intake->why.code, "%s", intake->why.message);
-	intake->probed = now;
-	return services->program->check(services->config, true, why);
+	failure_copy(why, &intake->tools);
+	return false;
 }
 
 static bool
@@ -100,9 +106,8 @@ is_admitted(struct intake *intake, const struct membership *membership, int64_t 
             struct failure *why)
 {
 	const struct services *services = intake->services;
-	return has_tools(intake, now, why) && is_registered(membership, why)
-	       && has_clock(membership, why) && has_outbox_room(services, why)
-	       && has_space(services->config, why);
+	return has_tools(intake, now, why) && has_clock(membership, why)
+	       && has_outbox_room(services, why) && has_space(services->config, why);
 }
 
 /* Says it once when it begins, changes or ends. */
@@ -113,7 +118,7 @@ note(struct intake *intake, const struct failure *why)
 	if (!same && why->code != FAILURE_NONE)
 		log_failure(LEVEL_WARNING, NULL, why, "no job is claimed");
 	else if (!same)
-		log_notice(NULL, "jobs are claimed again");
+		log_notice(NULL, "ready for jobs");
 	failure_copy(&intake->why, why);
 }
 
@@ -144,15 +149,21 @@ void
 intake_turn(struct intake *intake, const struct membership *membership, const struct slot *slot,
             int64_t now)
 {
-	struct failure why = FAILURE_INIT;
-	if (slot->state != SLOT_IDLE || intake->receiving || intake->message.body
-	    || now < intake->due)
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	if (slot->state != SLOT_IDLE || intake->receiving || intake->message.body)
+		return;
+	/* Registering is an event that brings the next turn; the rest must be looked at again. */
+	intake->unregistered = !is_registered(membership, &why);
+	if (intake->unregistered) {
+		failure_copy(&intake->why, &why);
+		return;
+	}
+	if (now < intake->due)
 		return;
 	bool admitted = is_admitted(intake, membership, now, &why);
 	note(intake, &why);
-	failure_done(&why);
 	if (!admitted) {
-		intake->due = now + (membership->worker_id ? LOOK_AGAIN : 200);
+		intake->due = now + LOOK_AGAIN;
 		return;
 	}
 	intake->receiving = true;
@@ -176,7 +187,7 @@ intake_probe_again(struct intake *intake)
 int64_t
 intake_due(const struct intake *intake)
 {
-	return intake->receiving ? -1 : intake->due;
+	return intake->receiving || intake->unregistered ? -1 : intake->due;
 }
 
 /* ---- taking what came ---- */

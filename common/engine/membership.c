@@ -8,8 +8,9 @@
 #include "base/text.h"
 #include "outside/json.h"
 
-/* News of a job's step is told at most this often. */
-#define NEWS_EVERY 2000
+/* A new job or step is told at most this often, its progress more rarely. */
+#define STEP_EVERY     2000
+#define PROGRESS_EVERY 10000
 
 void
 membership_init(struct membership *membership, const struct services *services)
@@ -22,6 +23,7 @@ membership_done(struct membership *membership)
 {
 	http_cancel(&membership->call);
 	free_pointer(&membership->worker_id);
+	free_pointer(&membership->told_step);
 	free_pointer(&membership->told);
 	failure_done(&membership->why);
 }
@@ -119,17 +121,39 @@ beaten(void *data, const struct http_answer *answer, const struct failure *why)
 	try_again(membership, why, "heartbeat failed");
 }
 
+/* What a heartbeat is soon sent for: "12.1 clone"; NULL while idle. */
+static char *
+step_text(const struct slot *slot)
+{
+	if (slot->state == SLOT_IDLE)
+		return NULL;
+	return format("%s.%d %s", slot->claim.job.id, slot->claim.job.attempt, slot->step);
+}
+
 static void
-beat(struct membership *membership, char *body, int64_t now)
+beat(struct membership *membership, const struct slot *slot, const char *body, int64_t now)
 {
 	const struct services *services = membership->services;
 	scoped_free char *path = format("/workers/%s/heartbeat", membership->worker_id);
-	free(membership->told);
-	membership->told = body;
+	replace_string(&membership->told, body);
+	free(membership->told_step);
+	membership->told_step = step_text(slot);
 	membership->last = now;
 	membership->due = now + services->config->heartbeat_period;
 	membership->call = dashboard_post(services->http, &services->dashboard, path, body, beaten,
 	                                  membership);
+}
+
+/* When the next heartbeat must be sent for what changed since the last. */
+static int64_t
+news_due(const struct membership *membership, const struct slot *slot, const char *body)
+{
+	scoped_free char *step = step_text(slot);
+	if (!strings_equal(step, membership->told_step))
+		return membership->last + STEP_EVERY;
+	if (step && !strings_equal(body, membership->told))
+		return membership->last + PROGRESS_EVERY;
+	return INT64_MAX;
 }
 
 void
@@ -143,11 +167,11 @@ membership_turn(struct membership *membership, const struct slot *slot, int64_t 
 		return;
 	}
 	scoped_free char *body = heartbeat_body(slot);
-	bool news = !strings_equal(body, membership->told) && membership->told;
-	if (news && membership->due > membership->last + NEWS_EVERY)
-		membership->due = membership->last + NEWS_EVERY;
+	int64_t soon = news_due(membership, slot, body);
+	if (soon < membership->due)
+		membership->due = soon;
 	if (now >= membership->due)
-		beat(membership, take_pointer(&body), now);
+		beat(membership, slot, body, now);
 }
 
 int64_t

@@ -132,7 +132,8 @@ runner_main(const struct worker_program *program, const struct runner_options *o
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	scoped_free char *made = NULL;
 	/* It was executed by way of /proc/self/exe, which would be its name. */
-	prctl(PR_SET_NAME, program->kind);
+	scoped_free char *process = format("moolloy-%s", program->kind);
+	prctl(PR_SET_NAME, process);
 	steps_catch_signals();
 	child_become_subreaper();
 	if (!read_job(program, &job, &why)) {

@@ -10,12 +10,14 @@
 struct intake {
 	const struct services *services;
 	bool receiving;               /* a long poll is under way */
+	bool unregistered;            /* as last seen: nothing to do until that changes */
 	int64_t asked;                /* clock_ms() when it began */
 	struct queue_message message; /* that came; body NULL: none */
 	struct backoff backoff;
-	int64_t due;        /* clock_ms() of the next receive */
-	struct failure why; /* why no job is claimed; NONE if nothing stands against it */
-	int64_t probed;     /* clock_ms() of the last look at sandbox and tools; 0: look now */
+	int64_t due;          /* clock_ms() of the next receive */
+	struct failure why;   /* why no job is claimed; NONE if nothing stands against it */
+	int64_t probed;       /* clock_ms() of the last look at sandbox and tools; 0: look now */
+	struct failure tools; /* what that look found missing */
 };
 
 void intake_init(struct intake *intake, const struct services *services);

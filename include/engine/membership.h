@@ -15,6 +15,7 @@ struct membership {
 	int64_t due;          /* clock_ms() of the next registering or heartbeat */
 	int64_t last;         /* clock_ms() of the last heartbeat */
 	char *told;           /* body of the last heartbeat */
+	char *told_step;      /* and its job and step; NULL: idle */
 	struct failure why;   /* why the last registering failed */
 	int64_t clock_offset; /* ms: wall clock less the dashboard's Date, when last seen */
 	bool leaving, left;   /* unregistering; done with it, one way or the other */

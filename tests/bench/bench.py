@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""make bench: a line a figure, `name value unit  what it is measured against`, and build/bench.json.
+
+Everything is the real thing on loopback; only what is being measured against is replaced: the build commands by one
+`cp`, moolloy's java by a program that exits at once.
+"""
+
+import json
+import os
+import pathlib
+import statistics
+import sys
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(TOP / "tests" / "system"), str(TOP / "tests" / "fixtures")]
+
+import make_repository  # noqa: E402
+import models  # noqa: E402
+from site_of_programs import Site  # noqa: E402
+
+TRIES = 20
+IDLE_SECONDS = 60
+TICK = 1 / os.sysconf("SC_CLK_TCK")
+
+figures = {}
+
+
+def figure(name, value, unit, against):
+    figures[name] = round(value, 4)
+    print(f"{name} {value:.4g} {unit}  {against}", flush=True)
+
+
+def wait(condition, seconds=20, every=0.001):
+    """The first true value of condition(); dies loudly after `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(every)
+    sys.exit(f"bench: gave up waiting after {seconds} s")
+
+
+def cpu_seconds(pid):
+    """User and system time of a process and of all its children that ended."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(int(ticks) for ticks in fields[11:15]) * TICK
+
+
+def measure_pickup(site):
+    """From the hook's answer to the build worker's first step."""
+    times = []
+    for number in range(TRIES):
+        commit = make_repository.commit_change(site.repository, {"try": str(number)}, f"try {number}")
+        site.push(commit)
+        accepted = time.monotonic()
+        wait(lambda: site.build_worker.status().get("job", {}).get("commit") == commit
+             and site.build_worker.status()["job"].get("step"))
+        times.append((time.monotonic() - accepted) * 1000)
+        site.wait_for_build(commit)
+    times.sort()
+    figure("pickup_ms_median", statistics.median(times), "ms",
+           f"hook accepted to first step, {TRIES} tries; at most 50")
+    figure("pickup_ms_p95", times[int(TRIES * 0.95) - 1], "ms", f"the same, {TRIES} tries; at most 100")
+
+
+def measure_run_job(site):
+    """A run job whose java exits at once: what the worker itself costs."""
+    model = site.add_model("bench", models.make_model(site.path / "bench.tar.bz2", models.EMPTY, {}), ci=False)
+    walls = []
+    before = cpu_seconds(site.run_worker.pid)
+    for _ in range(TRIES):
+        began = time.monotonic()
+        job = site.request_run(model)
+        wait(lambda: site.job(job)["finished_at"])
+        walls.append(time.monotonic() - began)
+    wait(lambda: site.run_worker.status()["state"] == "idle")
+    spent = cpu_seconds(site.run_worker.pid) - before
+    figure("run_job_own_cpu_s", spent / TRIES, "s",
+           f"manager, runner and box of a trivial run job, mean of {TRIES}; at most 0.05")
+    figure("run_job_own_wall_s", statistics.median(walls), "s",
+           f"requested to accepted report, median of {TRIES}; at most 0.1")
+
+
+def measure_idle(site):
+    """Memory after all those jobs, CPU while nothing happens."""
+    workers = (site.build_worker, site.run_worker)
+    memory = [worker.control("memory") for worker in workers]
+    figure("idle_pss_mib", max(m["pss"] for m in memory) / 2**20, "MiB",
+           f"the larger of the two workers after {TRIES} jobs each; at most 9")
+    figure("idle_private_mib", max(m["private"] for m in memory) / 2**20, "MiB", "the same; at most 4")
+    before = [worker.control("memory")["cpu_ns"] for worker in workers]
+    time.sleep(IDLE_SECONDS)
+    after = [worker.control("memory")["cpu_ns"] for worker in workers]
+    spent = max(b - a for a, b in zip(before, after)) / 1e9
+    figure("idle_cpu_percent", 100 * spent / IDLE_SECONDS, "%",
+           f"of one core over {IDLE_SECONDS} s, from schedstat, the larger of the two; at most 0.02")
+
+
+def main():
+    build = {"build.commands": ["cp build.xml bench.jar"], "build.artifact": "bench.jar"}
+    with Site(build=build, run={"run.java": "/bin/true"}) as site:
+        measure_pickup(site)
+        measure_run_job(site)
+        measure_idle(site)
+    path = pathlib.Path(os.environ.get("MOOLLOY_BUILD", TOP / "build")) / "bench.json"
+    path.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,598 @@
+#include "server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <microhttpd.h>
+
+#include "base/clock.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/units.h"
+
+#define IDLE_SECONDS     30 /* a connection on which nothing moves is closed */
+#define CONNECTION_LIMIT 4000
+#define HEADER_MEMORY    (64 * 1024) /* of one connection: request line, headers, a piece of body */
+#define FORM_BUFFER      4096
+#define FORM_FIELDS      64
+#define FORM_BYTES       (64 * 1024) /* of all fields beside a file */
+/* A body that will not be used is read and dropped up to this, so that the client gets to read the
+ * answer; beyond it the connection is closed. */
+#define DROP_LIMIT (32 * 1024 * 1024)
+/* A body that will not be used and is announced as longer than this is not waited for. */
+#define PATIENCE (1024 * 1024)
+
+struct server {
+	struct MHD_Daemon *daemon;
+	const struct server_site *site;
+	int temporary;
+	int requests;
+	struct loop_source *ready; /* MHD's own epoll has something */
+	struct loop_source *due;   /* MHD's next timeout */
+};
+
+struct field {
+	char *name;
+	struct text value;
+	struct field *next;
+};
+
+/* A request with what only this file needs of it. */
+struct exchange {
+	struct request request; /* must stay first */
+	struct server *server;
+	struct MHD_Connection *connection;
+	bool http10;
+	bool complete; /* the site was told */
+	bool waiting;  /* suspended */
+
+	size_t received; /* bytes of body so far */
+	size_t limit;    /* that are taken */
+	bool takes_file; /* the form is read as it comes */
+	bool in_file;    /* the part that comes now is the file that is kept */
+
+	struct MHD_PostProcessor *form;
+	struct field *fields;
+	size_t field_count, field_bytes;
+	struct digest *digest;  /* of the file, while it comes */
+	struct failure trouble; /* writing the file */
+
+	struct MHD_Response *response; /* the answer, until MHD has it */
+	int status;
+
+	void (*ended)(bool sent, void *data);
+	void *ended_data;
+};
+
+static struct exchange *
+exchange_of(const struct request *request)
+{
+	return (struct exchange *)(uintptr_t)request;
+}
+
+/* ---- forms ---- */
+
+static bool
+add_to_field(struct exchange *x, const char *name, const char *bytes, size_t length, bool first)
+{
+	struct field *field = x->fields;
+	if (first || !field || strcmp(field->name, name) != 0) {
+		if (++x->field_count > FORM_FIELDS)
+			return false;
+		field = allocate(sizeof *field);
+		field->name = copy_string(name);
+		field->next = x->fields;
+		x->fields = field;
+	}
+	x->field_bytes += length;
+	text_add(&field->value, bytes, length);
+	return x->field_bytes <= (x->takes_file ? FORM_BYTES : x->limit);
+}
+
+static bool
+begin_file(struct exchange *x, const char *filename)
+{
+	struct request_file *file = &x->request.file;
+	file->fd = openat(x->server->temporary, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (file->fd < 0)
+		return fail_errno(&x->trouble, "cannot make a temporary file for %s",
+		                  x->request.path);
+	file->filename = copy_string(filename);
+	x->digest = digest_new();
+	return true;
+}
+
+static bool
+add_to_file(struct exchange *x, const char *bytes, size_t length)
+{
+	struct request_file *file = &x->request.file;
+	if (length && !write_all(file->fd, bytes, length, &x->trouble))
+		return false;
+	digest_update(x->digest, bytes, length);
+	file->size += (int64_t)length;
+	return true;
+}
+
+/* A piece of a field, as MHD finds it. Of parts with a filename only the first `file` is kept. */
+static enum MHD_Result
+on_field(void *data, enum MHD_ValueKind kind, const char *name, const char *filename,
+         const char *type, const char *encoding, const char *bytes, uint64_t offset, size_t length)
+{
+	(void)kind;
+	(void)type;
+	(void)encoding;
+	struct exchange *x = data;
+	if (!filename)
+		return add_to_field(x, name, bytes, length, offset == 0) ? MHD_YES : MHD_NO;
+	if (offset == 0) {
+		x->in_file = x->takes_file && x->request.file.fd < 0 && strcmp(name, "file") == 0;
+		if (x->in_file && !begin_file(x, filename))
+			return MHD_NO;
+	}
+	return !x->in_file || add_to_file(x, bytes, length) ? MHD_YES : MHD_NO;
+}
+
+static void
+read_form(struct exchange *x, const char *bytes, size_t length)
+{
+	if (!x->form)
+		x->form = MHD_create_post_processor(x->connection, FORM_BUFFER, on_field, x);
+	/* What is no form has no fields; of a broken one those before the break. */
+	if (x->form && length)
+		MHD_post_process(x->form, bytes, length);
+}
+
+static void
+end_form(struct exchange *x)
+{
+	if (x->form)
+		MHD_destroy_post_processor(x->form);
+	x->form = NULL;
+	if (x->digest)
+		digest_finish(&x->digest, x->request.file.sha256);
+}
+
+const char *
+request_field(struct request *request, const char *name)
+{
+	struct exchange *x = exchange_of(request);
+	if (!x->fields && !x->takes_file && request->body.length) {
+		read_form(x, request->body.bytes, request->body.length);
+		end_form(x);
+	}
+	for (struct field *field = x->fields; field; field = field->next)
+		if (strcmp(field->name, name) == 0)
+			return text_string(&field->value);
+	return NULL;
+}
+
+/* ---- what came ---- */
+
+const char *
+request_header(struct request *request, const char *name)
+{
+	return MHD_lookup_connection_value(exchange_of(request)->connection, MHD_HEADER_KIND, name);
+}
+
+const char *
+request_query(struct request *request, const char *name)
+{
+	return MHD_lookup_connection_value(exchange_of(request)->connection, MHD_GET_ARGUMENT_KIND,
+	                                   name);
+}
+
+int64_t
+request_id(const struct request *request)
+{
+	int64_t id;
+	const char *text = request->parameter;
+	if (!text || strlen(text) > 18 || text[strspn(text, "0123456789")]
+	    || !number_parse(text, &id, NULL))
+		return 0;
+	return id;
+}
+
+bool
+request_is_http10(const struct request *request)
+{
+	return exchange_of(request)->http10;
+}
+
+void
+request_credentials(struct request *request, char **ret_name, char **ret_password)
+{
+	*ret_password = NULL;
+	*ret_name = MHD_basic_auth_get_username_password(exchange_of(request)->connection,
+	                                                 ret_password);
+}
+
+void
+request_take_body(struct request *request, size_t limit)
+{
+	exchange_of(request)->limit = limit;
+}
+
+void
+request_take_file(struct request *request, int64_t limit)
+{
+	struct exchange *x = exchange_of(request);
+	/* The form around the file needs some room, too. */
+	x->limit = (size_t)limit + FORM_BYTES;
+	x->takes_file = true;
+}
+
+/* ---- answering ---- */
+
+static void
+wake(struct server *server)
+{
+	loop_timer_at(server->due, 0);
+}
+
+static struct MHD_Response *
+make_response(const struct answer *answer)
+{
+	/* MHD reads the bytes only; it has no const for them. */
+	void *bytes = (void *)(uintptr_t)answer->bytes;
+	if (answer->file)
+		return MHD_create_response_from_fd64((uint64_t)answer->file_size,
+		                                     take_fd(answer->file));
+	return MHD_create_response_from_buffer(answer->length, bytes, MHD_RESPMEM_MUST_COPY);
+}
+
+static void
+add_header(struct MHD_Response *response, const char *line)
+{
+	scoped_free char *name = copy_string(line);
+	char *colon = strstr(name, ": ");
+	assert(colon);
+	*colon = '\0';
+	MHD_add_response_header(response, name, colon + 2);
+}
+
+static void
+add_headers(struct MHD_Response *response, const struct answer *answer)
+{
+	if (answer->status != MHD_HTTP_NO_CONTENT)
+		MHD_add_response_header(response, "Content-Type",
+		                        answer->type ? answer->type : TYPE_HTML);
+	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	MHD_add_response_header(response, "X-Frame-Options", "SAMEORIGIN");
+	for (size_t i = 0; answer->headers && i < answer->headers->count; i++)
+		add_header(response, answer->headers->items[i]);
+}
+
+void
+request_answer(struct request *request, const struct answer *answer)
+{
+	struct exchange *x = exchange_of(request);
+	assert(!x->response);
+	x->response = make_response(answer);
+	if (!x->response)
+		abort(); /* no memory */
+	x->status = answer->status;
+	add_headers(x->response, answer);
+	if (!x->waiting)
+		return;
+	x->waiting = false;
+	MHD_resume_connection(x->connection);
+	wake(x->server);
+}
+
+void
+request_answer_text(struct request *request, int status, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	scoped_free char *text = formatv(fmt, args);
+	va_end(args);
+	const struct answer answer = {.status = status, .bytes = text, .length = strlen(text)};
+	request_answer(request, &answer);
+}
+
+static bool
+is_host(const char *host)
+{
+	static const char allowed[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]_";
+	return host && host[0] && host[strspn(host, allowed)] == '\0';
+}
+
+void
+request_answer_see(struct request *request, const char *path)
+{
+	const char *host = request_header(request, "Host");
+	const char *proto = request_header(request, "X-Forwarded-Proto");
+	scoped(strings_done) struct strings headers = STRINGS_INIT;
+	if (is_host(host))
+		strings_addf(&headers, "Location: %s://%s%s",
+		             strings_equal(proto, "https") ? "https" : "http", host, path);
+	else
+		strings_addf(&headers, "Location: %s", path);
+	const struct answer answer = {.status = request_is_http10(request) ? 302 : 303,
+	                              .headers = &headers};
+	request_answer(request, &answer);
+}
+
+void
+request_answer_failure(struct request *request, const struct failure *why)
+{
+	switch (why->code) {
+	case FAILURE_REJECTED:
+	case FAILURE_BAD_MESSAGE:
+		request_answer_text(request, 400, "400 - Bad request: %s", why->message);
+		break;
+	case FAILURE_FORBIDDEN:
+		request_answer_text(request, 403, "403 - Forbidden: %s", why->message);
+		break;
+	case FAILURE_NOT_FOUND:
+		request_answer_text(request, 404, "404 - Not found: %s", why->message);
+		break;
+	case FAILURE_CONFLICT:
+		request_answer_text(request, 409, "409 - Conflict: %s", why->message);
+		break;
+	default:
+		log_failure(LEVEL_ERROR, NULL, why, "%s %s", request->method, request->path);
+		request_answer_text(request, 500, "500 - Internal server error");
+	}
+}
+
+void
+request_answer_result(struct request *request, bool good, const struct failure *why)
+{
+	if (good)
+		request_answer_text(request, 200, "OK");
+	else
+		request_answer_failure(request, why);
+}
+
+/* ---- waiting ---- */
+
+void
+request_wait(struct request *request)
+{
+	struct exchange *x = exchange_of(request);
+	assert(x->complete && !x->response && !x->waiting);
+	x->waiting = true;
+	MHD_suspend_connection(x->connection);
+}
+
+bool
+request_client_gone(struct request *request)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+	    exchange_of(request)->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	char byte;
+	ssize_t got = recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+void
+request_when_ended(struct request *request, void (*ended)(bool sent, void *data), void *data)
+{
+	exchange_of(request)->ended = ended;
+	exchange_of(request)->ended_data = data;
+}
+
+/* ---- a request from its headers to its end, as MHD tells it ---- */
+
+static struct exchange *
+exchange_new(struct server *server, struct MHD_Connection *connection, const char *path)
+{
+	struct exchange *x = allocate(sizeof *x);
+	x->server = server;
+	x->connection = connection;
+	x->request.path = copy_string(path);
+	x->request.file.fd = -1;
+	server->requests++;
+	return x;
+}
+
+static void
+exchange_free(struct exchange *x)
+{
+	end_form(x);
+	while (x->fields) {
+		struct field *first = x->fields;
+		x->fields = first->next;
+		free(first->name);
+		text_done(&first->value);
+		free(first);
+	}
+	if (x->response)
+		MHD_destroy_response(x->response);
+	failure_done(&x->trouble);
+	close_fd(&x->request.file.fd);
+	free(x->request.file.filename);
+	text_done(&x->request.body);
+	free(x->request.parameter);
+	free(x->request.path);
+	x->server->requests--;
+	free(x);
+}
+
+static enum MHD_Result
+send_answer(struct exchange *x)
+{
+	enum MHD_Result result = MHD_queue_response(x->connection, (unsigned)x->status,
+	                                            x->response);
+	MHD_destroy_response(x->response);
+	x->response = NULL;
+	return result;
+}
+
+static bool
+announces_more_than(struct request *request, size_t limit)
+{
+	const char *length = request_header(request, "Content-Length");
+	int64_t number;
+	return length && (!number_parse(length, &number, NULL) || number > (int64_t)limit);
+}
+
+static enum MHD_Result
+begin(struct exchange *x)
+{
+	struct request *request = &x->request;
+	x->server->site->arrived(request, x->server->site->data);
+	if (!x->response && announces_more_than(request, x->limit))
+		request_answer_text(request, 413, "413 - Too large");
+	bool waits = request_header(request, "Expect") != NULL;
+	if (x->response && (waits || announces_more_than(request, PATIENCE)))
+		return send_answer(x);
+	return MHD_YES;
+}
+
+static enum MHD_Result
+take_body(struct exchange *x, const char *bytes, size_t length)
+{
+	x->received += length;
+	if (!x->response && x->received > x->limit)
+		request_answer_text(&x->request, 413, "413 - Too large");
+	if (x->response)
+		return x->received > DROP_LIMIT && x->received > x->limit ? MHD_NO : MHD_YES;
+	if (x->takes_file)
+		read_form(x, bytes, length);
+	else
+		text_add(&x->request.body, bytes, length);
+	if (x->trouble.code != FAILURE_NONE)
+		request_answer_failure(&x->request, &x->trouble);
+	return MHD_YES;
+}
+
+static enum MHD_Result
+finish(struct exchange *x)
+{
+	if (!x->response && !x->complete) {
+		x->complete = true;
+		end_form(x);
+		x->server->site->complete(&x->request, x->server->site->data);
+		assert(x->response || x->waiting);
+	}
+	return x->response ? send_answer(x) : MHD_YES;
+}
+
+static enum MHD_Result
+on_request(void *data, struct MHD_Connection *connection, const char *path, const char *method,
+           const char *version, const char *bytes, size_t *length, void **state)
+{
+	struct exchange *x = *state;
+	if (!x) {
+		*state = x = exchange_new(data, connection, path);
+		x->request.method = strcmp(method, "HEAD") == 0 ? "GET" : method;
+		x->http10 = strcmp(version, MHD_HTTP_VERSION_1_0) == 0;
+		return begin(x);
+	}
+	if (*length > 0) {
+		size_t given = *length;
+		*length = 0;
+		return take_body(x, bytes, given);
+	}
+	return finish(x);
+}
+
+static void
+on_ended(void *data, struct MHD_Connection *connection, void **state,
+         enum MHD_RequestTerminationCode how)
+{
+	(void)data;
+	(void)connection;
+	struct exchange *x = *state;
+	if (!x)
+		return;
+	*state = NULL;
+	if (x->ended)
+		x->ended(how == MHD_REQUEST_TERMINATED_COMPLETED_OK, x->ended_data);
+	exchange_free(x);
+}
+
+/* ---- on the loop ---- */
+
+static void
+turn(struct server *server)
+{
+	MHD_UNSIGNED_LONG_LONG wait;
+	MHD_run(server->daemon);
+	if (MHD_get_timeout(server->daemon, &wait) == MHD_YES)
+		loop_timer_at(server->due, clock_ms() + (int64_t)wait);
+	else
+		loop_timer_off(server->due);
+}
+
+static void
+on_ready(int fd, uint32_t events, void *data)
+{
+	(void)fd;
+	(void)events;
+	turn(data);
+}
+
+static void
+on_due(void *data)
+{
+	turn(data);
+}
+
+static void
+log_from_mhd(void *data, const char *fmt, va_list args)
+{
+	(void)data;
+	scoped_free char *line = formatv(fmt, args);
+	line[strcspn(line, "\n")] = '\0';
+	log_debug(NULL, "http: %s", line);
+}
+
+bool
+server_start(struct loop *loop, const struct server_options *options, struct server **ret,
+             struct failure *why)
+{
+	struct server *server = allocate(sizeof *server);
+	server->site = options->site;
+	server->temporary = options->temporary;
+	server->daemon = MHD_start_daemon(
+	    MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
+	    server, MHD_OPTION_EXTERNAL_LOGGER, log_from_mhd, NULL, MHD_OPTION_LISTEN_SOCKET,
+	    options->listener, MHD_OPTION_NOTIFY_COMPLETED, on_ended, server,
+	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_LIMIT,
+	    (unsigned)CONNECTION_LIMIT, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY,
+	    MHD_OPTION_END);
+	if (!server->daemon) {
+		free(server);
+		return fail_errno(why, "cannot start the HTTP server");
+	}
+	const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon,
+	                                                       MHD_DAEMON_INFO_EPOLL_FD);
+	server->ready = loop_fd(loop, info->epoll_fd, EPOLLIN, on_ready, server);
+	server->due = loop_timer(loop, on_due, server);
+	*ret = server;
+	return true;
+}
+
+void
+server_stop_listening(struct server *server)
+{
+	int listener = MHD_quiesce_daemon(server->daemon);
+	close_fd(&listener);
+	turn(server);
+}
+
+int
+server_requests(const struct server *server)
+{
+	return server->requests;
+}
+
+void
+server_free(struct server **server)
+{
+	if (!*server)
+		return;
+	loop_source_drop(&(*server)->ready);
+	loop_source_drop(&(*server)->due);
+	MHD_stop_daemon((*server)->daemon);
+	free_pointer(server);
+}

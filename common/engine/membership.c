@@ -112,7 +112,7 @@ beaten(void *data, const struct http_answer *answer, const struct failure *why)
 		backoff_reset(&membership->backoff);
 		return;
 	}
-	if (why->code == FAILURE_UNKNOWN_WORKER) {
+	if (dashboard_forgot_worker(answer)) {
 		log_failure(LEVEL_WARNING, NULL, why, "registering again");
 		free_pointer(&membership->worker_id);
 		membership->due = clock_ms();

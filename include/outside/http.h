@@ -4,7 +4,12 @@
  *
  * Both verify certificates, follow no redirects, ask for no compression, send no Expect, send
  * Content-Length (never chunked), and give up on a connection that stands still. An answer of any
- * status is an answer: mapping a status to a failure is http_check()'s.
+ * status is an answer: mapping a status to a failure stands here, once:
+ *
+ *	2xx 3xx  none           401  unauthorized    403  forbidden    404  not-found    409
+ *conflict 429 5xx  server         other 4xx  rejected
+ *
+ * with the message "POST URL: 503: first line of the body" and the body in the details.
  */
 #ifndef OUTSIDE_HTTP_H
 #define OUTSIDE_HTTP_H
@@ -59,14 +64,6 @@ const char *http_header(const struct http_answer *answer, const char *name);
 /* The answer's Date in ms since 1970, or 0 if it has none. */
 int64_t http_date(const struct http_answer *answer);
 
-/*
- * true for 2xx and 3xx. Otherwise the failure that fits the status (401 unauthorized, 403
- * forbidden, 404 not-found, 409 conflict, other 4xx rejected, 5xx server; 429 server), its message
- * "POST URL: 503: first line of the body", the body in its details.
- */
-bool must_check http_check(const struct http_request *request, const struct http_answer *answer,
-                           struct failure *why);
-
 /* ---- on the loop: curl's multi interface ---- */
 struct http_client;
 struct http_call;
@@ -75,9 +72,9 @@ struct http_client *http_client_new(struct loop *loop);
 void http_client_free(struct http_client **client);
 /*
  * Starts a request. done is called once, from the loop, never from inside http_start(): with the
- * answer (valid during the call) and why NULL, or with answer NULL and why: FAILURE_NETWORK,
- * FAILURE_STALLED, FAILURE_TLS, FAILURE_BAD_ANSWER. The returned call is valid until done was
- * called or it was cancelled.
+ * answer (valid during the call) and why NULL, or the status's failure; or with answer NULL and
+ * why: FAILURE_NETWORK, FAILURE_STALLED, FAILURE_TLS, FAILURE_BAD_ANSWER. The returned call is
+ * valid until done was called or it was cancelled.
  */
 typedef void http_done(void *data, const struct http_answer *answer, const struct failure *why);
 struct http_call *http_start(struct http_client *client, const struct http_request *request,
@@ -92,6 +89,8 @@ struct http_stream;
 bool must_check http_open(const struct http_request *request, const struct tick *tick,
                           struct http_stream **ret, struct failure *why);
 const struct http_answer *http_stream_answer(const struct http_stream *stream);
+/* false with the status's failure. */
+bool must_check http_stream_check(const struct http_stream *stream, struct failure *why);
 /* Up to `size` bytes of the body; *ret_length 0 is its end. A body shorter than announced is
  * FAILURE_NETWORK. */
 bool must_check http_read(struct http_stream *stream, void *buffer, size_t size, size_t *ret_length,

@@ -20,30 +20,26 @@ struct dashboard_access {
 	const char *ca_file;
 };
 
-/* How a request ended: why is NULL when it worked. `answer` is the whole answer, NULL if none came.
- */
-typedef void dashboard_done(void *data, const struct http_answer *answer,
-                            const struct failure *why);
-
 /*
  * Starts POST `path` ("/jobs/12/start") with the body, JSON text, or with none (Content-Length: 0)
- * if it is NULL. done gets http_check()'s failure for an error status; "400 - Bad request: worker
- * does not exist" is FAILURE_UNKNOWN_WORKER.
+ * if it is NULL. done as of http_start().
  */
 struct http_call *dashboard_post(struct http_client *client, const struct dashboard_access *access,
-                                 const char *path, const char *body, dashboard_done *done,
-                                 void *data);
+                                 const char *path, const char *body, http_done *done, void *data);
 /* The same with a total wait of up to `wait_ms` before the answer begins: a long poll. */
 struct http_call *dashboard_poll(struct http_client *client, const struct dashboard_access *access,
                                  const char *path, const char *body, int64_t wait_ms,
-                                 dashboard_done *done, void *data);
+                                 http_done *done, void *data);
 /* POST /models/ID/upload: the file as form field "file", named populated_model.tar.bz2. A 302 or
  * 303 is success. */
 struct http_call *dashboard_upload_model(struct http_client *client,
                                          const struct dashboard_access *access,
-                                         const char *model_id, const char *path,
-                                         dashboard_done *done, void *data);
+                                         const char *model_id, const char *path, http_done *done,
+                                         void *data);
 
+/* "400 - Bad request: worker does not exist", the one 400 with a meaning: register again. answer
+ * may be NULL. */
+bool dashboard_forgot_worker(const struct http_answer *answer);
 /* Body of POST /workers/register: {"hostname":NAME,"version":...,"kind":KIND}; malloc'd. */
 char *dashboard_register_body(const char *name, const char *kind);
 /* The worker_id of its answer (number or string), malloc'd; false: FAILURE_BAD_ANSWER. */

@@ -35,9 +35,9 @@ struct queue_access {
 };
 
 struct queue;
-struct queue_call;
 
-/* type: the setting queue.type. Everything in access is borrowed for the queue's life. */
+/* type: the setting queue.type. access is copied; what it points to is borrowed for the queue's
+ * life. */
 bool must_check queue_open(const char *type, const struct queue_access *access, struct queue **ret,
                            struct failure *why);
 void queue_close(struct queue **queue);

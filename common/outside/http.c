@@ -1,0 +1,254 @@
+/* What both manners of asking share: a request as a curl handle, answers, their meaning. */
+#include "outside/http.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http_private.h"
+
+#define CONNECT_TIMEOUT 10000
+#define STALL_TIMEOUT   60000
+#define HEADERS_LIMIT   200
+
+/* ---- answers ---- */
+
+void
+http_answer_done(struct http_answer *answer)
+{
+	strings_done(&answer->headers);
+	text_done(&answer->body);
+	*answer = (struct http_answer)HTTP_ANSWER_INIT;
+}
+
+const char *
+http_header(const struct http_answer *answer, const char *name)
+{
+	size_t length = strlen(name);
+	for (size_t i = 0; i < answer->headers.count; i++) {
+		const char *line = answer->headers.items[i];
+		if (strncmp(line, name, length) == 0 && line[length] == ':')
+			return line + length + 1 + strspn(line + length + 1, " ");
+	}
+	return NULL;
+}
+
+int64_t
+http_date(const struct http_answer *answer)
+{
+	const char *date = http_header(answer, "date");
+	time_t seconds = date ? curl_getdate(date, NULL) : -1;
+	return seconds < 0 ? 0 : (int64_t)seconds * 1000;
+}
+
+/* The address as messages may show it: no user, no password, no query. */
+static char *
+shown_url(const char *url)
+{
+	CURLU *parts = curl_url();
+	char *shown = NULL;
+	bool good = parts
+	            && curl_url_set(parts, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME)
+	                   == CURLUE_OK
+	            && curl_url_set(parts, CURLUPART_USER, NULL, 0) == CURLUE_OK
+	            && curl_url_set(parts, CURLUPART_PASSWORD, NULL, 0) == CURLUE_OK
+	            && curl_url_set(parts, CURLUPART_QUERY, NULL, 0) == CURLUE_OK
+	            && curl_url_get(parts, CURLUPART_URL, &shown, 0) == CURLUE_OK;
+	char *copy = copy_string(good ? shown : "(an address that cannot be read)");
+	curl_free(shown);
+	curl_url_cleanup(parts);
+	return copy;
+}
+
+static enum failure_code
+code_from_status(int status)
+{
+	switch (status) {
+	case 401:
+		return FAILURE_UNAUTHORIZED;
+	case 403:
+		return FAILURE_FORBIDDEN;
+	case 404:
+		return FAILURE_NOT_FOUND;
+	case 409:
+		return FAILURE_CONFLICT;
+	case 429:
+		return FAILURE_SERVER;
+	default:
+		return status >= 500 ? FAILURE_SERVER : FAILURE_REJECTED;
+	}
+}
+
+bool
+transfer_check(const struct transfer *transfer, const struct http_answer *answer,
+               const struct text *body, struct failure *why)
+{
+	if (answer->status >= 200 && answer->status < 400)
+		return true;
+	const char *bytes = text_string(body);
+	scoped(text_done) struct text line = TEXT_INIT;
+	text_add_printable(&line, bytes, strcspn(bytes, "\r\n"), false);
+	fail(why, code_from_status(answer->status), "%s: %d: %.200s", transfer->name,
+	     answer->status, text_string(&line));
+	failure_set_details(why, bytes, body->length);
+	return false;
+}
+
+/* ---- one request as a curl handle ---- */
+
+/* A status line begins the headers anew (after a 100); the last ones count. */
+static size_t
+on_header(char *bytes, size_t size, size_t count, void *data)
+{
+	struct http_answer *answer = data;
+	size_t length = size * count;
+	while (length && (bytes[length - 1] == '\n' || bytes[length - 1] == '\r'))
+		length--;
+	if (length >= 5 && strncmp(bytes, "HTTP/", 5) == 0) {
+		strings_done(&answer->headers);
+		return size * count;
+	}
+	if (!memchr(bytes, ':', length) || answer->headers.count >= HEADERS_LIMIT)
+		return size * count;
+	scoped_free char *line = format("%.*s", (int)length, bytes);
+	for (char *at = line; *at != ':'; at++)
+		*at = (char)tolower((unsigned char)*at);
+	strings_add(&answer->headers, line);
+	return size * count;
+}
+
+static void
+set_headers(struct transfer *transfer, const struct http_request *request)
+{
+	/* What curl would add by itself and the other side does not understand. */
+	transfer->headers = curl_slist_append(transfer->headers, "Expect:");
+	for (size_t i = 0; request->headers && i < request->headers->count; i++)
+		transfer->headers = curl_slist_append(transfer->headers,
+		                                      request->headers->items[i]);
+	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
+}
+
+static void
+set_form(struct transfer *transfer, const struct http_form_file *form)
+{
+	transfer->form = curl_mime_init(transfer->easy);
+	curl_mimepart *part = curl_mime_addpart(transfer->form);
+	curl_mime_name(part, form->field);
+	curl_mime_filedata(part, form->path);
+	curl_mime_filename(part, form->filename);
+	curl_mime_type(part, form->type);
+	curl_easy_setopt(transfer->easy, CURLOPT_MIMEPOST, transfer->form);
+}
+
+static void
+set_body(struct transfer *transfer, const struct http_request *request)
+{
+	CURL *easy = transfer->easy;
+	if (request->form) {
+		set_form(transfer, request->form);
+	} else if (request->body || strings_equal(request->method, "POST")) {
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+		                 (curl_off_t)request->body_length);
+		curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body ? request->body : "");
+	}
+	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+	if (strings_equal(request->method, "HEAD"))
+		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+}
+
+static void
+set_safety(struct transfer *transfer, const struct http_request *request)
+{
+	CURL *easy = transfer->easy;
+	int64_t connect = request->connect_timeout ? request->connect_timeout : CONNECT_TIMEOUT;
+	transfer->timeout_ms = request->timeout;
+	transfer->stall_ms = request->stall_timeout ? request->stall_timeout : STALL_TIMEOUT;
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout);
+	/* Less than a byte a second, for so long. */
+	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)((transfer->stall_ms + 999) / 1000));
+	if (request->ca_file)
+		curl_easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
+}
+
+void
+transfer_init(struct transfer *transfer, const struct http_request *request,
+              curl_write_callback write, void *data)
+{
+	*transfer = (struct transfer){.easy = curl_easy_init()};
+	if (!transfer->easy)
+		abort();
+	CURL *easy = transfer->easy;
+	scoped_free char *url = shown_url(request->url);
+	transfer->name = format("%s %s", request->method, url);
+	curl_easy_setopt(easy, CURLOPT_URL, request->url);
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, "moolloy-workers/" MOOLLOY_VERSION);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, &transfer->answer);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, write);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, data);
+	set_headers(transfer, request);
+	set_body(transfer, request);
+	set_safety(transfer, request);
+	if (request->username) {
+		curl_easy_setopt(easy, CURLOPT_USERNAME, request->username);
+		curl_easy_setopt(easy, CURLOPT_PASSWORD,
+		                 request->password ? request->password : "");
+		curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+	}
+}
+
+void
+transfer_done(struct transfer *transfer)
+{
+	curl_easy_cleanup(transfer->easy);
+	curl_slist_free_all(transfer->headers);
+	curl_mime_free(transfer->form);
+	free(transfer->name);
+	http_answer_done(&transfer->answer);
+	*transfer = (struct transfer){0};
+}
+
+/* ---- curl's results ---- */
+
+static enum failure_code
+code_from_curl(const struct transfer *transfer, CURLcode result)
+{
+	double total = 0;
+	switch (result) {
+	case CURLE_OPERATION_TIMEDOUT:
+		curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME, &total);
+		return total * 1000 >= (double)transfer->stall_ms ? FAILURE_STALLED
+		                                                  : FAILURE_NETWORK;
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_ISSUER_ERROR:
+		return FAILURE_TLS;
+	case CURLE_UNSUPPORTED_PROTOCOL:
+	case CURLE_URL_MALFORMAT:
+		return FAILURE_REJECTED;
+	case CURLE_WEIRD_SERVER_REPLY:
+	case CURLE_BAD_CONTENT_ENCODING:
+	case CURLE_WRITE_ERROR: /* our write function refused: too much */
+		return FAILURE_BAD_ANSWER;
+	case CURLE_READ_ERROR:
+		return FAILURE_SYSTEM;
+	default:
+		return FAILURE_NETWORK;
+	}
+}
+
+bool
+transfer_fail(const struct transfer *transfer, CURLcode result, struct failure *why)
+{
+	const char *text = transfer->error[0] ? transfer->error : curl_easy_strerror(result);
+	return fail(why, code_from_curl(transfer, result), "%s: %s", transfer->name, text);
+}

@@ -185,6 +185,12 @@ js_is_object(const struct json_t *value)
 	return json_is_object(value);
 }
 
+bool
+js_is_null(const struct json_t *object, const char *key)
+{
+	return json_is_null(json_object_get(object, key));
+}
+
 size_t
 js_size(const struct json_t *array)
 {

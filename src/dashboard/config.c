@@ -19,7 +19,8 @@ static const struct setting rows[] = {
              "address that others can reach needs password-file."},
     {ROW("data", SETTING_PATH, data), .standard = "/var/lib/moolloy-workers/dashboard",
      .fixed = true,
-     .help = "Directory of the database; also of the store, where store.path is not set."},
+     .help = "Directory of the database; where it is not the usual one, the "
+             "store is in it, too, unless store.path says otherwise."},
     {ROW("username", SETTING_STRING, username), .standard = "moolloy", .fixed = true,
      .help = "Name that workers and persons give, with the password, for whatever changes "
              "something."},
@@ -43,6 +44,12 @@ const struct settings dashboard_settings_table = {
     .count = sizeof rows / sizeof *rows,
     .more = &store_settings_table,
 };
+
+static const struct setting *
+row(const char *name)
+{
+	return settings_find(&dashboard_settings_table, name);
+}
 
 static bool
 read_file(const char *file, struct dashboard_config *config, struct failure *why)
@@ -94,16 +101,29 @@ check(struct dashboard_config *config, struct failure *why)
 	return true;
 }
 
+/* The store lies with the data where those lie elsewhere than usual. */
+static bool
+place_store(struct dashboard_config *config, struct failure *why)
+{
+	if (config->store.path)
+		return true;
+	if (strings_equal(config->data, row("data")->standard))
+		return setting_assign(row("store.path"), config, row("store.path")->standard, why);
+	scoped_free char *path = format("%s/store", config->data);
+	return setting_assign(row("store.path"), config, path, why);
+}
+
 static bool
 load(const struct dashboard_arguments *arguments, struct dashboard_config *config,
      struct failure *why)
 {
 	config_init(&dashboard_settings_table, config);
+	setting_empty(row("store.path"), config);
 	if (!read_file(arguments->file, config, why) || !assign_data(arguments->data, config, why)
 	    || !assign("listen", arguments->listen, config, why)
 	    || !config_read_secrets(&dashboard_settings_table, config, why))
 		return false;
-	return check(config, why);
+	return check(config, why) && place_store(config, why);
 }
 
 bool

@@ -240,11 +240,10 @@ read_reason(const struct json_t *body, struct job_finish *finish, struct finish_
 }
 
 static void
-log_finish(const struct job_finish *finish)
+log_finish(const struct job_finish *finish, int64_t attempt)
 {
 	scoped_free char *id = format("%lld", (long long)finish->id);
-	const struct subject about = {.job = id,
-	                              .attempt = finish->attempt > 0 ? (int)finish->attempt : 0};
+	const struct subject about = {.job = id, .attempt = (int)attempt};
 	log_info(&about, "finished: code %lld%s%s", (long long)finish->return_code,
 	         finish->failure ? ", " : "", finish->failure ? finish->failure : "");
 }
@@ -256,12 +255,12 @@ contract_finish(struct request *request, struct site *site)
 	scoped(js_drop) struct json_t *body = NULL;
 	scoped(finish_texts_done) struct finish_texts texts = {};
 	struct job_finish finish = {.id = request_id(request), .attempt = ATTEMPT_NOT_TOLD};
-	bool news = false;
+	int64_t attempt = 0;
 	digest_bytes(text_string(&request->body), request->body.length, finish.report_sha256);
 	bool good = body_json(request, &body, &why) && read_result(body, &finish, &why)
 	            && read_verdict(body, &finish, &why) && read_reason(body, &finish, &texts, &why)
-	            && jobs_finish(site->db, &finish, &news, &why);
-	if (good && news)
-		log_finish(&finish);
+	            && jobs_finish(site->db, &finish, &attempt, &why);
+	if (good && attempt)
+		log_finish(&finish, attempt);
 	request_answer_result(request, good, &why);
 }

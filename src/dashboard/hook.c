@@ -117,6 +117,13 @@ is_push(struct request *request)
 	return !event || strcmp(event, "push") == 0;
 }
 
+static void
+log_built(const struct text *built)
+{
+	for (const char *line = text_string(built); *line; line += strcspn(line, "\n") + 1)
+		log_info(NULL, "hook: commit %.*s is to be built", (int)strcspn(line, "\n"), line);
+}
+
 void
 hook_push(struct request *request, struct site *site)
 {
@@ -134,9 +141,7 @@ hook_push(struct request *request, struct site *site)
 		log_failure(LEVEL_WARNING, NULL, &why, "hook: a push was refused");
 		request_answer_failure(request, &why);
 	} else {
-		if (built.length)
-			log_info(NULL, "hook: to be built: %.*s", (int)built.length - 1,
-			         text_string(&built));
+		log_built(&built);
 		request_answer_text(request, 200, "%s", text_string(&built));
 	}
 }

@@ -284,7 +284,7 @@ follow_build(struct database *db, const struct standing *job, const struct job_f
 }
 
 bool
-jobs_finish(struct database *db, const struct job_finish *finish, bool *ret_news,
+jobs_finish(struct database *db, const struct job_finish *finish, int64_t *ret_attempt,
             struct failure *why)
 {
 	scoped(transaction_end) struct transaction change = TRANSACTION_INIT;
@@ -299,12 +299,12 @@ jobs_finish(struct database *db, const struct job_finish *finish, bool *ret_news
 	if (job.finished && !strings_equal(job.report_sha256, finish->report_sha256))
 		return fail(why, FAILURE_CONFLICT, "job is finished, with another report");
 	if (job.finished) {
-		*ret_news = false;
+		*ret_attempt = 0;
 		return true;
 	}
 	if (!set_finished(db, finish, attempt, why) || !follow_build(db, &job, finish, why)
 	    || !transaction_commit(&change, why))
 		return false;
-	*ret_news = true;
+	*ret_attempt = attempt;
 	return true;
 }

@@ -65,9 +65,10 @@ struct job_finish {
  * Ends the job and its message. A build of return code 0 with a jar queues a run of each model
  * whose CI is on, and gives runs that wait for the commit its jar, all in the same transaction. The
  * same report again changes nothing and is success. FAILURE_NOT_FOUND; FAILURE_FORBIDDEN: the
- * secret is wrong; FAILURE_CONFLICT: the attempt is over.
+ * secret is wrong; FAILURE_CONFLICT: the attempt is over. *ret_attempt: which attempt ended now, 0
+ * if none.
  */
-bool must_check jobs_finish(struct database *db, const struct job_finish *finish, bool *ret_news,
-                            struct failure *why);
+bool must_check jobs_finish(struct database *db, const struct job_finish *finish,
+                            int64_t *ret_attempt, struct failure *why);
 
 #endif

@@ -140,16 +140,6 @@ open_data(struct daemon *daemon, const struct dashboard_config *config, struct f
 	return database_open(path, &daemon->db, why) && schema_update(daemon->db, why);
 }
 
-static bool
-open_store(struct daemon *daemon, const struct dashboard_config *config, struct failure *why)
-{
-	scoped_free char *path = format("%s/store", config->data);
-	struct store_settings settings = config->store;
-	if (!settings.path)
-		settings.path = path;
-	return store_open(&settings, &daemon->site.store, why);
-}
-
 /* Every waiting worker is an open connection. */
 static void
 allow_many_files(void)
@@ -167,7 +157,8 @@ start(struct daemon *daemon, const struct dashboard_config *config, struct failu
 	struct address address;
 	allow_many_files();
 	if (!loop_new(&daemon->loop, why) || !open_data(daemon, config, why)
-	    || !open_store(daemon, config, why) || !address_parse(config->listen, &address, why)
+	    || !store_open(&config->store, &daemon->site.store, why)
+	    || !address_parse(config->listen, &address, why)
 	    || !address_listen(&address, &daemon->listener, why))
 		return false;
 	scoped_free char *where = address_of_socket(daemon->listener);

@@ -93,7 +93,55 @@ static const char *const steps[] = {
     "  progress_total INTEGER," /* 0: not known */
     "  progress_unit TEXT"
     ") STRICT;"
-    "CREATE UNIQUE INDEX workers_by_name ON workers (hostname, kind) WHERE kind IS NOT NULL;",
+    "CREATE UNIQUE INDEX workers_by_name ON workers (hostname, kind) WHERE kind IS NOT NULL;"
+
+    /* What lists.h promises. */
+    "CREATE VIEW job_list AS"
+    " SELECT jobs.id, type, commit_id, sha, comment, model_id, path AS model_path, algorithm,"
+    "  test_type, queue, jar_key, jar_sha256, model_key, requested_at, queued, attempt, handbacks,"
+    "  leased_by, visible_at, started_at, worker, finished_at, finished_attempt, return_code,"
+    "  result_s3_key, result_sha256, correct, real_time_seconds, cpu_time_seconds, max_rss_bytes,"
+    "  measured_by, failure, step, error_message, timings,"
+    "  CASE WHEN finished_at IS NOT NULL THEN 'finished'"
+    "   WHEN queued = 0 THEN 'dropped'"
+    "   WHEN receipt IS NULL"
+    "    OR visible_at <= (julianday('now') - 2440587.5) * 86400000 THEN 'waiting'"
+    "   WHEN started_attempt = attempt THEN 'running'"
+    "   ELSE 'claimed' END AS state,"
+    "  CASE WHEN finished_at IS NOT NULL"
+    "   THEN return_code = 0 AND (type = 'build' OR ifnull(correct, 0) = 1) END AS good"
+    " FROM jobs JOIN commits ON commits.id = commit_id LEFT JOIN models ON models.id = model_id;"
+
+    "CREATE VIEW model_list AS"
+    " SELECT models.id, models.path, models.ci_enabled, models.key, models.sha256, models.bytes,"
+    "  models.filename, models.uploaded_at, models.created_at,"
+    "  latest.id AS run_id, latest.state AS run_state, latest.good AS run_good,"
+    "  timed.id AS timed_id, timed.real_time_seconds, timed.cpu_time_seconds"
+    " FROM models"
+    " LEFT JOIN job_list latest ON latest.id ="
+    "  (SELECT max(id) FROM jobs WHERE jobs.model_id = models.id)"
+    " LEFT JOIN jobs timed ON timed.id = coalesce("
+    "  (SELECT max(id) FROM jobs WHERE jobs.model_id = models.id AND correct = 1"
+    "   AND return_code = 0 AND test_type = 'performance'),"
+    "  (SELECT max(id) FROM jobs WHERE jobs.model_id = models.id AND correct = 1"
+    "   AND return_code = 0));"
+
+    "CREATE VIEW commit_list AS"
+    " SELECT commits.id, commits.sha, commits.time, commits.comment, commits.added_at,"
+    "  latest.id AS build_id, latest.state AS build_state, latest.good AS build_good,"
+    "  jar.result_s3_key AS jar_key, jar.jar_sha256,"
+    "  (SELECT count(*) FROM jobs WHERE commit_id = commits.id AND type = 'run') AS runs,"
+    "  (SELECT count(*) FROM jobs WHERE commit_id = commits.id AND type = 'run'"
+    "   AND return_code = 0 AND correct = 1) AS runs_good,"
+    "  (SELECT count(*) FROM jobs WHERE commit_id = commits.id AND type = 'run'"
+    "   AND finished_at IS NOT NULL) AS runs_finished"
+    " FROM commits"
+    " LEFT JOIN job_list latest ON latest.id ="
+    "  (SELECT max(id) FROM jobs WHERE jobs.commit_id = commits.id AND jobs.type = 'build')"
+    " LEFT JOIN jobs jar ON jar.id ="
+    "  (SELECT id FROM jobs WHERE jobs.commit_id = commits.id AND jobs.type = 'build'"
+    "   AND return_code = 0 AND result_s3_key IS NOT NULL"
+    "   ORDER BY finished_at DESC, id DESC LIMIT 1);",
 };
 #define VERSION ((int64_t)(sizeof steps / sizeof *steps))
 

@@ -85,7 +85,7 @@ manager_collect(struct manager *m)
 	if (!slot->ended)
 		return;
 	if (slot->how.si_code != CLD_EXITED)
-		child_end_descendants(0);
+		child_end_descendants();
 	bool found = directory_open(AT_FDCWD, slot->directory, &directory, NULL)
 	             && outcome_read(directory, &told, NULL);
 	verdict_reach(found ? &told : NULL, slot->reason, &slot->how, &outcome);

@@ -101,7 +101,7 @@ do_job(const struct worker_program *program, struct runner *runner)
 	if (!outcome->success && outcome->why.code == FAILURE_NONE)
 		fail(&outcome->why, FAILURE_INTERNAL, "a step failed without a word");
 	/* Nothing that a job started may outlive it. */
-	child_end_descendants(0);
+	child_end_descendants();
 }
 
 static bool

@@ -41,8 +41,11 @@ void child_become_subreaper(void);
 /* No core dump, no ptrace, no /proc/PID/environ or mem for others of this user (PR_SET_DUMPABLE 0):
  * first statement of main. */
 void child_hide_memory(void);
-/* SIGKILL to every descendant of this process and waits until none is left (at most 10 s); but not
- * to `except` and what hangs below it (0: no exception). Returns how many there were. */
-int child_end_descendants(pid_t except);
+/*
+ * SIGKILL to every descendant of this process, a subreaper, until none is left (at most 10 s):
+ * double-forked and setsid ones included, for orphans become our children. Reaps them. Returns how
+ * many there were.
+ */
+int child_end_descendants(void);
 
 #endif

@@ -1,0 +1,221 @@
+/* Models come in: extraction that trusts nothing. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#include "base/files.h"
+#include "outside/archive.h"
+
+#define BLOCK (64 * 1024)
+
+struct extraction {
+	struct archive *archive;
+	int directory;
+	const struct archive_limits *limits;
+	const struct tick *tick;
+	int64_t bytes, entries; /* so far */
+};
+
+static void
+extraction_done(struct extraction *extraction)
+{
+	archive_read_free(extraction->archive);
+}
+
+static bool
+fail_archive(struct archive *archive, struct failure *why)
+{
+	const char *text = archive_error_string(archive);
+	if (archive_errno(archive) == ENOMEM)
+		return fail(why, FAILURE_SYSTEM, "out of memory while reading the archive");
+	return fail(why, FAILURE_BAD_ARCHIVE, "the archive cannot be read: %s",
+	            text ? text : "damaged");
+}
+
+/* By name: "all" would start programs from PATH for some formats. */
+static struct archive *
+new_reader(void)
+{
+	struct archive *archive = archive_read_new();
+	if (!archive)
+		abort();
+	archive_read_support_filter_gzip(archive);
+	archive_read_support_filter_bzip2(archive);
+	archive_read_support_filter_xz(archive);
+	archive_read_support_filter_zstd(archive);
+	archive_read_support_format_tar(archive);
+	archive_read_support_format_zip(archive);
+	return archive;
+}
+
+/* ---- names ---- */
+
+/* Relative, and no component of it "..". */
+static bool
+is_inside(const char *name)
+{
+	if (name[0] == '/' || name[0] == '\0')
+		return false;
+	for (const char *at = name; *at; at += strcspn(at, "/"), at += *at == '/')
+		if (strncmp(at, "..", 2) == 0 && (at[2] == '/' || at[2] == '\0'))
+			return false;
+	return true;
+}
+
+static bool
+check_entry(const struct extraction *extraction, struct archive_entry *entry, struct failure *why)
+{
+	const char *name = archive_entry_pathname(entry);
+	mode_t type = archive_entry_filetype(entry);
+	if (!name || strlen(name) > 4000)
+		return fail(why, FAILURE_BAD_ARCHIVE,
+		            "the archive holds a name that cannot be read");
+	if (!is_inside(name))
+		return fail(why, FAILURE_BAD_ARCHIVE,
+		            "the archive holds '%.200s', which lies outside of it", name);
+	if (archive_entry_hardlink(entry) || (type != AE_IFREG && type != AE_IFDIR))
+		return fail(why, FAILURE_BAD_ARCHIVE,
+		            "'%.200s' in the archive is neither file nor directory", name);
+	if (archive_entry_is_encrypted(entry))
+		return fail(why, FAILURE_BAD_ARCHIVE, "'%.200s' in the archive is encrypted", name);
+	if (extraction->entries >= extraction->limits->entries)
+		return fail(why, FAILURE_BAD_ARCHIVE,
+		            "the archive holds more than %" PRId64 " entries",
+		            extraction->limits->entries);
+	return true;
+}
+
+/* ---- writing ---- */
+
+static bool
+fail_component(const char *name, struct failure *why)
+{
+	/* A name that is taken by something else, or too long, is the archive's fault. */
+	if (errno == ENOTDIR || errno == EISDIR || errno == EEXIST || errno == ELOOP
+	    || errno == ENAMETOOLONG || errno == EILSEQ)
+		return fail(why, FAILURE_BAD_ARCHIVE, "'%.200s' in the archive cannot be made: %s",
+		            name, strerror(errno));
+	return fail_errno(why, "cannot unpack %.200s", name);
+}
+
+/* Descends component by component from the top, making what is missing: nothing is followed. *last:
+ * what is left of the name. */
+static bool
+open_parent(const struct extraction *extraction, char *name, int *ret_fd, char **ret_last,
+            struct failure *why)
+{
+	scoped_fd int at = fcntl(extraction->directory, F_DUPFD_CLOEXEC, 3);
+	char *rest = NULL, *part = strtok_r(name, "/", &rest);
+	for (char *next; (next = strtok_r(NULL, "/", &rest)); part = next) {
+		if (strcmp(part, ".") == 0)
+			continue;
+		if (mkdirat(at, part, 0755) < 0 && errno != EEXIST)
+			return fail_component(part, why);
+		int deeper = openat(at, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (deeper < 0)
+			return fail_component(part, why);
+		close_fd(&at);
+		at = deeper;
+	}
+	*ret_fd = take_fd(&at);
+	*ret_last = part;
+	return true;
+}
+
+static bool
+write_blocks(struct extraction *extraction, int fd, struct failure *why)
+{
+	char block[BLOCK];
+	for (;;) {
+		la_ssize_t got = archive_read_data(extraction->archive, block, sizeof block);
+		if (got < 0)
+			return fail_archive(extraction->archive, why);
+		if (got == 0)
+			return true;
+		extraction->bytes += got;
+		if (extraction->bytes > extraction->limits->bytes)
+			return fail(why, FAILURE_BAD_ARCHIVE,
+			            "the archive unpacks to more than %" PRId64 " bytes",
+			            extraction->limits->bytes);
+		if (!write_all(fd, block, (size_t)got, why))
+			return false;
+		if (!tick_tell(extraction->tick, extraction->bytes, 0))
+			return fail(why, FAILURE_CANCELLED, "stopped while unpacking");
+	}
+}
+
+static bool
+extract_file(struct extraction *extraction, int parent, const char *name, bool executable,
+             struct failure *why)
+{
+	scoped_fd int fd = openat(parent, name,
+	                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	                          executable ? 0755 : 0644);
+	return fd >= 0 ? write_blocks(extraction, fd, why) : fail_component(name, why);
+}
+
+static bool
+extract_directory(int parent, const char *name, struct failure *why)
+{
+	struct stat about;
+	if (!name || strcmp(name, ".") == 0 || mkdirat(parent, name, 0755) == 0)
+		return true;
+	if (errno == EEXIST && fstatat(parent, name, &about, AT_SYMLINK_NOFOLLOW) == 0
+	    && S_ISDIR(about.st_mode))
+		return true;
+	return fail_component(name, why);
+}
+
+static bool
+extract_entry(struct extraction *extraction, struct archive_entry *entry, struct failure *why)
+{
+	scoped_fd int parent = -1;
+	char *last = NULL;
+	if (!check_entry(extraction, entry, why))
+		return false;
+	scoped_free char *name = copy_string(archive_entry_pathname(entry));
+	extraction->entries++;
+	if (!open_parent(extraction, name, &parent, &last, why))
+		return false;
+	if (archive_entry_filetype(entry) == AE_IFDIR)
+		return extract_directory(parent, last, why);
+	if (!last || strcmp(last, ".") == 0)
+		return fail(why, FAILURE_BAD_ARCHIVE, "the archive holds a file without a name");
+	return extract_file(extraction, parent, last, archive_entry_mode(entry) & 0100, why);
+}
+
+static bool
+extract_all(struct extraction *extraction, struct failure *why)
+{
+	for (;;) {
+		struct archive_entry *entry;
+		int result = archive_read_next_header(extraction->archive, &entry);
+		if (result == ARCHIVE_EOF)
+			break;
+		if (result < ARCHIVE_WARN)
+			return fail_archive(extraction->archive, why);
+		if (!extract_entry(extraction, entry, why))
+			return false;
+	}
+	if (extraction->entries == 0)
+		return fail(why, FAILURE_BAD_ARCHIVE, "the archive is empty");
+	return true;
+}
+
+bool
+archive_extract(int fd, int directory, const struct archive_limits *limits, const struct tick *tick,
+                struct failure *why)
+{
+	scoped(extraction_done) struct extraction extraction = {
+	    .archive = new_reader(), .directory = directory, .limits = limits, .tick = tick};
+	if (archive_read_open_fd(extraction.archive, fd, BLOCK) != ARCHIVE_OK)
+		return fail_archive(extraction.archive, why);
+	return extract_all(&extraction, why);
+}

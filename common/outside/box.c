@@ -81,9 +81,10 @@ box_arguments(const struct box *box, struct strings *arguments)
 	add_readonly(arguments, etc_paths, COUNT(etc_paths));
 	if (box->network)
 		add_readonly(arguments, network_paths, COUNT(network_paths));
+	/* In this order, so that something inside the writable directory can be read-only. */
+	add(arguments, "--bind", box->writable, box->writable);
 	for (size_t i = 0; box->readonly && i < box->readonly->count; i++)
 		add(arguments, "--ro-bind", box->readonly->items[i], box->readonly->items[i]);
-	add(arguments, "--bind", box->writable, box->writable);
 	strings_add(arguments, "--");
 }
 

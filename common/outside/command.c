@@ -54,6 +54,23 @@ running_done(struct running *running)
 	text_done(&running->status);
 }
 
+void
+command_environment(const struct strings *more, struct strings *environment)
+{
+	strings_add(environment, "PATH=/usr/bin:/bin:/usr/sbin:/sbin");
+	strings_add(environment, "HOME=/tmp");
+	strings_add(environment, "TMPDIR=/tmp");
+	strings_add(environment, "LANG=C.UTF-8");
+	for (size_t i = 0; i < more->count; i++) {
+		const char *item = more->items[i];
+		const char *ours = strchr(item, '=') ? NULL : getenv(item);
+		if (ours)
+			strings_addf(environment, "%s=%s", item, ours);
+		else if (strchr(item, '='))
+			strings_add(environment, item);
+	}
+}
+
 /* ---- output ---- */
 
 static bool

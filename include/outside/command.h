@@ -51,6 +51,13 @@ struct command_result {
 	bool truncated;          /* output_limit was reached */
 };
 
+/*
+ * The environment of a boxed command, appended: PATH, HOME and TMPDIR in the private /tmp, LANG,
+ * then `more`: NAME=VALUE, or NAME for what this process has under it. Nothing else of ours goes
+ * in.
+ */
+void command_environment(const struct strings *more, struct strings *environment);
+
 /* FAILURE_SANDBOX: the box could not be started. FAILURE_DISK_FULL, FAILURE_SYSTEM: its output
  * could not be written. */
 bool must_check command_run(const struct command *command, struct command_result *ret_result,

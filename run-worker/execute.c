@@ -1,0 +1,99 @@
+#include "execute.h"
+
+#include <fcntl.h>
+
+#include "base/units.h"
+
+void
+execute_arguments(const struct run_job *job, struct strings *arguments)
+{
+	strings_add(arguments, job->config->java);
+	strings_add_all(arguments, &job->config->jvm_options);
+	strings_add(arguments, "-jar");
+	strings_addf(arguments, "%s/run/moolloy.jar", job->directory);
+	if (job->job->algorithm)
+		strings_addf(arguments, "--MooAlgorithm=%s", job->job->algorithm);
+	strings_addf(arguments, "%s/model/model.als", job->directory);
+}
+
+static bool
+open_output(const struct run_job *job, const char *path, int *ret_fd, struct failure *why)
+{
+	*ret_fd = openat(job->directory_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	return *ret_fd >= 0 || fail_errno(why, "cannot create %s", path);
+}
+
+static bool
+run_boxed(struct run_job *job, struct command *command)
+{
+	struct tick tick = steps_tick(job->steps, "bytes");
+	scoped_fd int output = -1, errors = -1;
+	if (!open_output(job, "run/stdout.out", &output, &job->why)
+	    || !open_output(job, "run/stderr.out", &errors, &job->why))
+		return false;
+	command->output = output;
+	command->errors = errors;
+	command->tick = &tick;
+	return command_run(command, &job->result, &job->why);
+}
+
+static bool
+run_java(struct run_job *job)
+{
+	const struct run_config *config = job->config;
+	scoped_free char *writable = format("%s/run", job->directory);
+	scoped(strings_done) struct strings readonly = STRINGS_INIT;
+	scoped(strings_done) struct strings environment = STRINGS_INIT;
+	strings_addf(&readonly, "%s/model", job->directory);
+	strings_addf(&readonly, "%s/run/moolloy.jar", job->directory);
+	command_environment(&config->environment, &environment);
+	const struct box box = {
+	    .writable = writable, .readonly = &readonly, .network = config->network};
+	struct command command = {.arguments = &job->command,
+	                          .environment = &environment,
+	                          .directory = writable,
+	                          .box = &box,
+	                          .output_limit = config->log_limit,
+	                          .timeout = config->timeout,
+	                          .quiet_timeout = config->no_output_timeout};
+	return run_boxed(job, &command);
+}
+
+/* What the run's end says of its result. */
+static void
+judge(const struct run_job *job, struct failure *verdict)
+{
+	scoped_free char *timeout = duration_rough(job->config->timeout);
+	scoped_free char *quiet = duration_rough(job->config->no_output_timeout);
+	if (job->result.end == COMMAND_TIMED_OUT)
+		fail(verdict, FAILURE_TIMEOUT, "moolloy ran longer than %s (run.timeout)", timeout);
+	else if (job->result.end == COMMAND_QUIET)
+		fail(verdict, FAILURE_NO_OUTPUT,
+		     "moolloy printed nothing for %s (run.no-output-timeout)", quiet);
+	else if (job->result.status > 128)
+		fail(verdict, FAILURE_EXIT_STATUS, "moolloy was ended by signal %d",
+		     job->result.status - 128);
+	else if (job->result.status != 0)
+		fail(verdict, FAILURE_EXIT_STATUS, "moolloy ended with exit status %d",
+		     job->result.status);
+	if (verdict->code != FAILURE_NONE)
+		verdict->step = "execute";
+}
+
+bool
+execute_moolloy(struct run_job *job)
+{
+	struct outcome *outcome = job->outcome;
+	execute_arguments(job, &job->command);
+	if (!run_java(job))
+		return false;
+	if (job->result.end == COMMAND_STOPPED)
+		return fail(&job->why, FAILURE_CANCELLED, "moolloy was stopped");
+	outcome->return_code = job->result.status;
+	outcome->wall_seconds = job->result.wall_seconds;
+	outcome->cpu_seconds = job->result.cpu_seconds;
+	outcome->max_rss_bytes = job->result.peak_rss_bytes;
+	outcome->measured_by = copy_string(job->result.measured_by);
+	judge(job, &outcome->why);
+	return true;
+}

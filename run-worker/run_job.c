@@ -1,0 +1,205 @@
+#include "run_job.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/files.h"
+#include "execute.h"
+#include "outside/archive.h"
+#include "package.h"
+
+#define UNPOPULATED_MARK "solutions_not_populated.txt"
+
+static void
+run_job_done(struct run_job *job)
+{
+	store_close(&job->store);
+	strings_done(&job->command);
+	comparison_done(&job->comparison);
+	failure_done(&job->why);
+}
+
+/* ---- the steps ---- */
+
+/* An object of the store as a new file in the job's directory. absent: what it means when the store
+ * has none. */
+static bool
+fetch(struct run_job *job, const char *key, const char *path, enum failure_code absent,
+      struct store_object *ret_object)
+{
+	struct tick tick = steps_tick(job->steps, "bytes");
+	scoped_fd int fd = openat(job->directory_fd, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+	                          0644);
+	if (fd < 0)
+		return fail_errno(&job->why, "cannot create %s", path);
+	if (store_get(job->store, key, fd, &tick, ret_object, &job->why))
+		return true;
+	if (job->why.code != FAILURE_NOT_FOUND)
+		return false;
+	return fail(&job->why, absent, "%s: the store (%s) holds no such object", key,
+	            store_describe(job->store));
+}
+
+static bool
+fetch_jar(struct run_job *job)
+{
+	return store_open(&job->config->worker.store, &job->store, &job->why)
+	       && fetch(job, job->job->jar_key, "run/moolloy.jar", FAILURE_NO_JAR, &job->jar);
+}
+
+/* What the jar must hash to: the job says, else the store's metadata. */
+static bool
+find_wanted_hash(struct run_job *job, char ret_sha256[SHA256_TEXT])
+{
+	struct store_object metadata;
+	if (job->job->jar_sha256) {
+		memcpy(ret_sha256, job->job->jar_sha256, SHA256_TEXT);
+		return true;
+	}
+	if (!store_head(job->store, job->job->jar_key, &metadata, &job->why))
+		return false;
+	memcpy(ret_sha256, metadata.sha256, SHA256_TEXT);
+	return true;
+}
+
+static bool
+verify_jar(struct run_job *job)
+{
+	char wanted[SHA256_TEXT];
+	if (!find_wanted_hash(job, wanted))
+		return false;
+	job->outcome->jar_sha256 = copy_string(job->jar.sha256);
+	if (!wanted[0] && strings_equal(job->config->jar_hash, "if-known"))
+		return true;
+	if (!wanted[0])
+		return fail(&job->why, FAILURE_NO_HASH,
+		            "nothing says what %s must hash to: request the build again, or set "
+		            "jar-hash: if-known",
+		            job->job->jar_key);
+	return strings_equal(wanted, job->jar.sha256)
+	       || fail(&job->why, FAILURE_HASH_MISMATCH, "%s hashes to %s, not to %s",
+	               job->job->jar_key, job->jar.sha256, wanted);
+}
+
+static bool
+fetch_model(struct run_job *job)
+{
+	return fetch(job, job->job->model_key, "model.archive", FAILURE_NO_MODEL, &job->model);
+}
+
+static bool
+unpack(struct run_job *job, int model)
+{
+	struct tick tick = steps_tick(job->steps, "bytes");
+	const struct archive_limits limits = {.bytes = job->config->model_max_bytes,
+	                                      .entries = job->config->model_max_entries};
+	scoped_fd int archive = openat(job->directory_fd, "model.archive", O_RDONLY | O_CLOEXEC);
+	if (archive < 0)
+		return fail_errno(&job->why, "cannot open model.archive");
+	return archive_extract(archive, model, &limits, &tick, &job->why)
+	       || fail_within(&job->why, "%s", job->job->model_key);
+}
+
+static bool
+extract_model(struct run_job *job)
+{
+	struct stat about;
+	scoped_fd int model = -1;
+	if (!directory_open(job->directory_fd, "model", &model, &job->why) || !unpack(job, model))
+		return false;
+	if (fstatat(model, "model.als", &about, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(about.st_mode))
+		return fail(&job->why, FAILURE_NO_MODEL_FILE,
+		            "%s holds no file model.als at its top level", job->job->model_key);
+	job->unpopulated = file_exists(model, UNPOPULATED_MARK);
+	return true;
+}
+
+/* A run that was ended by a limit or exited with an error is a result, not a failure. */
+static bool
+execute(struct run_job *job)
+{
+	if (!execute_moolloy(job))
+		return false;
+	job->populate = job->unpopulated && job->outcome->return_code == 0;
+	return true;
+}
+
+static bool
+compare(struct run_job *job)
+{
+	struct tick tick = steps_tick(job->steps, "bytes");
+	struct comparison *comparison = &job->comparison;
+	scoped_fd int run = -1, model = -1;
+	if (!directory_open(job->directory_fd, "run", &run, &job->why)
+	    || !directory_open(job->directory_fd, "model", &model, &job->why)
+	    || !solutions_read(run, &tick, &comparison->run, &job->why)
+	    || !solutions_read(job->populate ? run : model, &tick, &comparison->model, &job->why))
+		return false;
+	comparison_make(comparison);
+	job->outcome->correct = comparison->equal && job->outcome->return_code == 0;
+	if (!comparison->equal && job->outcome->return_code == 0)
+		fail(&job->outcome->why, FAILURE_WRONG_SOLUTIONS,
+		     "the run's %zu solutions are not the model's %zu", comparison->run.count,
+		     comparison->model.count);
+	return true;
+}
+
+/* The model gets the run's solutions; without any there is nothing to populate it with. */
+static bool
+populate(struct run_job *job)
+{
+	return !job->populate || job->comparison.run.count == 0 || package_model(job);
+}
+
+/* ---- the job ---- */
+
+static bool
+step(struct run_job *job, const char *name, bool (*work)(struct run_job *))
+{
+	return steps_begin(job->steps, name, &job->why)
+	       && steps_end(job->steps, work(job), &job->why);
+}
+
+/* A run, from the first step to the last. The first that cannot be done ends it. */
+static bool
+go_through(struct run_job *job)
+{
+	return step(job, "fetch-jar", fetch_jar) && step(job, "verify", verify_jar)
+	       && step(job, "fetch-model", fetch_model) && step(job, "extract", extract_model)
+	       && step(job, "execute", execute) && step(job, "compare", compare)
+	       && step(job, "populate", populate) && step(job, "package", package_results);
+}
+
+/* A step's failure must not hide what is known of the run: it becomes the evidence. */
+static void
+tell_failure(struct run_job *job)
+{
+	struct failure *verdict = &job->outcome->why;
+	if (verdict->code != FAILURE_NONE && !job->why.details)
+		failure_set_details(&job->why, verdict->message, strlen(verdict->message));
+	failure_copy(verdict, &job->why);
+}
+
+static bool
+make_directories(struct run_job *job)
+{
+	return (mkdirat(job->directory_fd, "model", 0755) == 0
+	        && mkdirat(job->directory_fd, "run", 0755) == 0)
+	       || fail_errno(&job->why, "cannot make the job's directories");
+}
+
+bool
+run_job(struct runner *runner)
+{
+	scoped(run_job_done) struct run_job job = {.config = runner->config,
+	                                           .job = runner->job,
+	                                           .directory = runner->directory,
+	                                           .directory_fd = runner->directory_fd,
+	                                           .steps = &runner->steps,
+	                                           .outcome = runner->outcome};
+	bool done = make_directories(&job) && go_through(&job);
+	if (!done)
+		tell_failure(&job);
+	return done;
+}

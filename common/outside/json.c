@@ -186,6 +186,12 @@ js_is_object(const struct json_t *value)
 }
 
 bool
+js_is_array(const struct json_t *value)
+{
+	return json_is_array(value);
+}
+
+bool
 js_is_null(const struct json_t *object, const char *key)
 {
 	return json_is_null(json_object_get(object, key));

@@ -47,6 +47,7 @@ bool js_integer(const struct json_t *object, const char *key, int64_t *ret);
 bool js_real(const struct json_t *object, const char *key, double *ret); /* integers too */
 bool js_true(const struct json_t *object, const char *key);              /* there, and true */
 bool js_is_object(const struct json_t *value);
+bool js_is_array(const struct json_t *value);
 bool js_is_null(const struct json_t *object, const char *key); /* there, and null */
 size_t js_size(const struct json_t *array);                    /* 0 for anything but an array */
 const struct json_t *js_item(const struct json_t *array, size_t index);

@@ -97,7 +97,7 @@ take_push(struct site *site, const struct json_t *payload, struct text *built, s
 	scoped(transaction_end) struct transaction change = TRANSACTION_INIT;
 	const struct json_t *commits = js_member(payload, "commits");
 	size_t count = js_size(commits);
-	if (!commits)
+	if (!js_is_array(commits))
 		return fail(why, FAILURE_REJECTED, "payload has no commits");
 	if (count > COMMITS)
 		return fail(why, FAILURE_REJECTED, "payload has more than %d commits", COMMITS);

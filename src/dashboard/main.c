@@ -210,6 +210,7 @@ on_stop(int signal, void *data)
 	daemon->grace = loop_timer(daemon->loop, on_grace, daemon);
 	loop_timer_at(daemon->grace, clock_ms() + GRACE_MS);
 	daemon->idle = loop_post(daemon->loop, on_idle, daemon);
+	on_idle(daemon);
 }
 
 static bool

@@ -1,12 +1,14 @@
 """Starters of the real programs for system tests. A Dashboard is one process with a data directory
 of its own; it can be killed and started again over the same data."""
 import base64
+import contextlib
 import http.client
 import json
 import os
 import pathlib
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 
@@ -130,6 +132,24 @@ class Dashboard:
                 answer += piece
 
     # ---- what happens often ----
+
+    def sql(self, statement, *values):
+        """Looks into (or changes) the database beside the running dashboard; rows as dicts."""
+        with contextlib.closing(sqlite3.connect(self.data / "dashboard.db", timeout=DEADLINE)) as db:
+            db.row_factory = sqlite3.Row
+            with db:
+                return [dict(row) for row in db.execute(statement, values)]
+
+    def job(self, job_id):
+        return self.sql("SELECT * FROM jobs WHERE id = ?", job_id)[0]
+
+    def add_model(self, path, content=b"BZh9 a model", ci=True):
+        """A model with its archive; its id."""
+        self.sql("INSERT INTO models (path, ci_enabled, created_at) VALUES (?, ?, 0)", path, int(ci))
+        model_id = self.sql("SELECT id FROM models WHERE path = ?", path)[0]["id"]
+        if content is not None:
+            assert self.upload_model(model_id, content).status == 303
+        return model_id
 
     def push(self, *shas, headers=None):
         """The hook, for these commits."""

@@ -165,10 +165,14 @@ step(struct run_job *job, const char *name, bool (*work)(struct run_job *))
 static bool
 go_through(struct run_job *job)
 {
-	return step(job, "fetch-jar", fetch_jar) && step(job, "verify", verify_jar)
-	       && step(job, "fetch-model", fetch_model) && step(job, "extract", extract_model)
-	       && step(job, "execute", execute) && step(job, "compare", compare)
-	       && step(job, "populate", populate) && step(job, "package", package_results);
+	return step(job, "fetch-jar", fetch_jar)         // store -> run/moolloy.jar
+	       && step(job, "verify", verify_jar)        // its bytes are those announced
+	       && step(job, "fetch-model", fetch_model)  // store -> model.archive
+	       && step(job, "extract", extract_model)    // -> model/
+	       && step(job, "execute", execute)          // java, boxed -> run/
+	       && step(job, "compare", compare)          // run/ against model/
+	       && step(job, "populate", populate)        // a model without solutions gets them
+	       && step(job, "package", package_results); // a tarball, streamed into the store
 }
 
 /* A step's failure must not hide what is known of the run: it becomes the evidence. */

@@ -30,7 +30,7 @@ js_parse(const char *bytes, size_t length, struct json_t **ret, struct failure *
 static char *
 dump(const struct json_t *value, size_t flags)
 {
-	char *text = json_dumps(value, flags);
+	char *text = json_dumps(value, flags | JSON_REAL_PRECISION(15));
 	if (!text)
 		abort();
 	return text;

@@ -1,0 +1,107 @@
+#include "jar.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/files.h"
+
+/* ---- found ---- */
+
+/* Its bytes, hashed on the way to nowhere. */
+static bool
+hash_stored(struct build_job *job, struct store_object *ret)
+{
+	struct tick tick = steps_tick(job->steps, "bytes");
+	scoped_fd int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (nowhere < 0)
+		return fail_errno(&job->why, "cannot open /dev/null");
+	return store_get(job->store, job->key, nowhere, &tick, ret, &job->why);
+}
+
+static bool
+take_over(struct build_job *job, const struct store_object *metadata,
+          const struct store_object *bytes)
+{
+	job->stored = *bytes;
+	job->built = true;
+	log_info(&job->steps->about, "%s is in the store already", job->key);
+	return metadata->sha256[0]
+	       || store_set_sha256(job->store, job->key, bytes->sha256, &job->why);
+}
+
+bool
+jar_adopt(struct build_job *job)
+{
+	struct store_object metadata, bytes;
+	if (!store_head(job->store, job->key, &metadata, &job->why)) {
+		bool absent = job->why.code == FAILURE_NOT_FOUND;
+		if (absent)
+			failure_clear(&job->why);
+		return absent;
+	}
+	if (!hash_stored(job, &bytes))
+		return false;
+	if (!metadata.sha256[0] || strings_equal(metadata.sha256, bytes.sha256))
+		return take_over(job, &metadata, &bytes);
+	log_warning(&job->steps->about, "%s hashes to %s, not to %s: damaged, building it again",
+	            job->key, bytes.sha256, metadata.sha256);
+	job->replace = true;
+	return true;
+}
+
+/* ---- put ---- */
+
+/* Below the tree, by way of no link: the build may have put anything there. */
+static bool
+open_artifact(struct build_job *job, int *ret_fd)
+{
+	const char *path = job->config->artifact;
+	struct stat about;
+	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+	                       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+	scoped_fd int tree = -1;
+	if (!directory_open(AT_FDCWD, job->tree, &tree, &job->why))
+		return false;
+	scoped_fd int fd = (int)syscall(SYS_openat2, tree, path, &how, sizeof how);
+	if (fd < 0)
+		return fail(&job->why, FAILURE_NO_ARTIFACT,
+		            "the build left no %s (build.artifact): %s", path, strerror(errno));
+	if (fstat(fd, &about) < 0 || !S_ISREG(about.st_mode) || about.st_size == 0)
+		return fail(&job->why, FAILURE_NO_ARTIFACT, "%s is %s (build.artifact)", path,
+		            S_ISREG(about.st_mode) ? "empty" : "no file");
+	*ret_fd = take_fd(&fd);
+	return true;
+}
+
+static bool
+put(struct build_job *job, int fd)
+{
+	char sha256[SHA256_TEXT];
+	struct tick tick = steps_tick(job->steps, "bytes");
+	if (!digest_fd(fd, &tick, sha256, &job->why))
+		return false;
+	const struct store_put how = {.once = !job->replace, .sha256 = sha256};
+	return store_put_fd(job->store, job->key, fd, &how, &tick, &job->stored, &job->why);
+}
+
+bool
+jar_upload(struct build_job *job)
+{
+	scoped_fd int fd = -1;
+	if (!open_artifact(job, &fd))
+		return false;
+	if (put(job, fd))
+		return true;
+	if (job->why.code != FAILURE_EXISTS)
+		return false;
+	failure_clear(&job->why);
+	log_info(&job->steps->about, "another worker was faster with %s", job->key);
+	if (!jar_adopt(job))
+		return false;
+	return job->built || put(job, fd);
+}

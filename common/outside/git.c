@@ -1,0 +1,302 @@
+#include "outside/git.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "git_private.h"
+
+struct git_state git_state;
+
+/* ---- failures ---- */
+
+static enum failure_code
+code_from_git(int result, enum failure_code otherwise)
+{
+	const git_error *error = git_error_last();
+	int class = error ? error->klass : GIT_ERROR_NONE;
+	if (result == GIT_EUSER)
+		return FAILURE_CANCELLED;
+	if (result == GIT_ECERTIFICATE || class == GIT_ERROR_SSL)
+		return FAILURE_TLS;
+	if (result == GIT_EAUTH)
+		return FAILURE_UNAUTHORIZED;
+	if (class == GIT_ERROR_NET || class == GIT_ERROR_HTTP || class == GIT_ERROR_SSH)
+		return FAILURE_NETWORK;
+	if (class == GIT_ERROR_NOMEMORY)
+		return FAILURE_SYSTEM;
+	return otherwise;
+}
+
+bool
+git_fail(int result, enum failure_code otherwise, struct failure *why, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	scoped_free char *what = formatv(fmt, args);
+	va_end(args);
+	if (git_state.why.code != FAILURE_NONE) {
+		failure_copy(why, &git_state.why);
+		failure_clear(&git_state.why);
+		return fail_within(why, "%s", what);
+	}
+	const git_error *error = git_error_last();
+	return fail(why, code_from_git(result, otherwise), "%s: %s", what,
+	            error && error->message ? error->message : "unknown error");
+}
+
+int
+git_transport_failed(void)
+{
+	git_error_set_str(GIT_ERROR_NET, git_state.why.message);
+	return -1;
+}
+
+/* ---- addresses ---- */
+
+/* "user@host:path", but no path and no address with a protocol. */
+static bool
+is_scp_like(const char *url)
+{
+	const char *colon = strchr(url, ':'), *slash = strchr(url, '/');
+	return colon && colon != url && (!slash || colon < slash) && colon[1] != ':'
+	       && colon[1] != '/';
+}
+
+const char *
+repository_protocol(const char *url)
+{
+	static const char *const known[] = {"https", "http", "ssh", "file", "git"};
+	if (url[0] == '/')
+		return "file";
+	if (url[0] == '-' || strpbrk(url, "\n\r\t"))
+		return NULL;
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (starts_with(url, known[i]) && starts_with(url + strlen(known[i]), "://"))
+			return known[i];
+	return is_scp_like(url) ? "ssh" : NULL;
+}
+
+char *
+git_shown_url(const char *url)
+{
+	const char *authority = strstr(url, "://");
+	const char *at = authority ? strchr(authority + 3, '@') : NULL;
+	const char *path = authority ? strchr(authority + 3, '/') : NULL;
+	if (!at || (path && at > path))
+		return copy_string(url);
+	return format("%.*s%s", (int)(authority + 3 - url), url, at + 1);
+}
+
+bool
+git_check_url(const char *url, struct failure *why)
+{
+	const char *protocol = repository_protocol(url);
+	scoped_free char *shown = git_shown_url(url);
+	if (!protocol)
+		return fail(why, FAILURE_BAD_REPOSITORY, "'%.200s' is no address of a repository",
+		            shown);
+	return strings_contain(git_state.access->protocols, protocol)
+	       || fail(why, FAILURE_BAD_REPOSITORY,
+	               "%.200s: protocol %s is not allowed (git.protocols)", shown, protocol);
+}
+
+/* libgit2 is very slow on file://, not on the path itself. */
+static const char *
+plain_url(const char *url)
+{
+	return starts_with(url, "file:///") ? url + strlen("file://") : url;
+}
+
+/* ---- start ---- */
+
+static int
+make_http(git_transport **out, git_remote *owner, void *param)
+{
+	git_smart_subtransport_definition definition = {
+	    .callback = git_http_subtransport, .rpc = 1, .param = param};
+	return git_transport_smart(out, owner, &definition);
+}
+
+static int
+make_ssh(git_transport **out, git_remote *owner, void *param)
+{
+	git_smart_subtransport_definition definition = {
+	    .callback = git_ssh_subtransport, .rpc = 0, .param = param};
+	return git_transport_smart(out, owner, &definition);
+}
+
+/* The host's own git configuration (url.insteadOf, filters, ...) has no say here. */
+static int
+ignore_host_configuration(void)
+{
+	static const git_config_level_t levels[] = {GIT_CONFIG_LEVEL_PROGRAMDATA,
+	                                            GIT_CONFIG_LEVEL_SYSTEM, GIT_CONFIG_LEVEL_XDG,
+	                                            GIT_CONFIG_LEVEL_GLOBAL};
+	int result = 0;
+	for (size_t i = 0; result == 0 && i < sizeof levels / sizeof *levels; i++)
+		result = git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, levels[i], "");
+	return result;
+}
+
+bool
+repository_start(const struct repository_access *access, struct failure *why)
+{
+	git_state.access = access;
+	int result = git_libgit2_init();
+	if (result > 0)
+		result = ignore_host_configuration();
+	/* A local repository of another user is read like one from anywhere else. */
+	if (result == 0)
+		result = git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
+	if (result == 0)
+		result = git_transport_register("http", make_http, NULL);
+	if (result == 0)
+		result = git_transport_register("https", make_http, NULL);
+	if (result == 0)
+		result = git_transport_register("ssh", make_ssh, NULL);
+	return result == 0 || git_fail(result, FAILURE_INTERNAL, why, "libgit2 does not start");
+}
+
+/* ---- clone ---- */
+
+static int
+on_transfer(const git_indexer_progress *stats, void *data)
+{
+	(void)data;
+	bool go_on = tick_tell(git_state.tick, stats->indexed_objects, stats->total_objects);
+	return go_on ? 0 : GIT_EUSER;
+}
+
+static void
+free_repository(git_repository **repository)
+{
+	git_repository_free(*repository);
+}
+
+/* A path that is not there is no trouble of the network. */
+static bool
+exists_if_local(const char *url, struct failure *why)
+{
+	struct stat about;
+	if (url[0] != '/' || stat(url, &about) == 0)
+		return true;
+	return fail(why, FAILURE_NO_REPOSITORY, "%s does not exist", url);
+}
+
+bool
+repository_clone(const char *url, const char *path, const struct tick *tick, struct failure *why)
+{
+	scoped(free_repository) git_repository *repository = NULL;
+	scoped_free char *shown = git_shown_url(url);
+	git_clone_options options;
+	git_clone_options_init(&options, GIT_CLONE_OPTIONS_VERSION);
+	options.checkout_opts.checkout_strategy = GIT_CHECKOUT_NONE;
+	options.fetch_opts.callbacks.transfer_progress = on_transfer;
+	options.local = GIT_CLONE_NO_LOCAL; /* never hard links into somebody's repository */
+	git_state.tick = tick;
+	if (!git_check_url(url, why) || !exists_if_local(plain_url(url), why))
+		return false;
+	int result = git_clone(&repository, plain_url(url), path, &options);
+	if (result == GIT_ENOTFOUND)
+		return git_fail(result, FAILURE_NO_REPOSITORY, why, "cannot clone %s", shown);
+	return result == 0 || git_fail(result, FAILURE_REPOSITORY, why, "cannot clone %s", shown);
+}
+
+/* ---- checkout ---- */
+
+static void
+free_commit(git_commit **commit)
+{
+	git_commit_free(*commit);
+}
+
+static void
+free_remote(git_remote **remote)
+{
+	git_remote_free(*remote);
+}
+
+/* A commit on no branch: servers that allow it give it by its hash. */
+static int
+fetch_commit(git_repository *repository, const char *hash)
+{
+	scoped(free_remote) git_remote *origin = NULL;
+	scoped_free char *refspec = format("+%s:refs/moolloy/%s", hash, hash);
+	char *specs[] = {refspec};
+	git_strarray list = {.strings = specs, .count = 1};
+	git_fetch_options options;
+	git_fetch_options_init(&options, GIT_FETCH_OPTIONS_VERSION);
+	options.callbacks.transfer_progress = on_transfer;
+	int result = git_remote_lookup(&origin, repository, "origin");
+	return result == 0 ? git_remote_fetch(origin, &list, &options, NULL) : result;
+}
+
+static bool
+find_commit(git_repository *repository, const char *hash, git_commit **ret, struct failure *why)
+{
+	git_oid id;
+	/* libgit2 1.5 knows 40 digits only; a repository of longer ones it cannot even open. */
+	if (strlen(hash) != GIT_OID_HEXSZ || git_oid_fromstr(&id, hash) < 0)
+		return fail(why, FAILURE_NO_COMMIT, "the repository holds no commit %s", hash);
+	if (git_commit_lookup(ret, repository, &id) == 0)
+		return true;
+	int result = fetch_commit(repository, hash);
+	bool unreachable = git_state.why.code != FAILURE_NONE && git_state.why.retryable;
+	if (result == GIT_EUSER || unreachable)
+		return git_fail(result, FAILURE_REPOSITORY, why, "cannot fetch commit %s", hash);
+	failure_clear(&git_state.why);
+	return git_commit_lookup(ret, repository, &id) == 0
+	       || fail(why, FAILURE_NO_COMMIT, "the repository holds no commit %s", hash);
+}
+
+/* libgit2's checkout cannot be stopped from here; notify can. */
+static int
+on_checkout(git_checkout_notify_t reason, const char *path, const git_diff_file *baseline,
+            const git_diff_file *target, const git_diff_file *workdir, void *data)
+{
+	(void)reason, (void)path, (void)baseline, (void)target, (void)workdir, (void)data;
+	return tick_tell(git_state.tick, 0, 0) ? 0 : GIT_EUSER;
+}
+
+static void
+on_checkout_progress(const char *path, size_t done, size_t total, void *data)
+{
+	(void)path, (void)data;
+	/* What it answers is asked again by on_checkout(). */
+	if (!tick_tell(git_state.tick, (int64_t)done, (int64_t)total))
+		return;
+}
+
+static int
+checkout_tree(git_repository *repository, const git_commit *commit)
+{
+	git_checkout_options options;
+	git_checkout_options_init(&options, GIT_CHECKOUT_OPTIONS_VERSION);
+	options.checkout_strategy = GIT_CHECKOUT_FORCE;
+	options.disable_filters = 1;
+	options.progress_cb = on_checkout_progress;
+	options.notify_flags = GIT_CHECKOUT_NOTIFY_UPDATED;
+	options.notify_cb = on_checkout;
+	int result = git_checkout_tree(repository, (const git_object *)commit, &options);
+	return result == 0 ? git_repository_set_head_detached(repository, git_commit_id(commit))
+	                   : result;
+}
+
+bool
+repository_checkout(const char *path, const char *commit, const struct tick *tick,
+                    struct failure *why)
+{
+	scoped(free_repository) git_repository *repository = NULL;
+	scoped(free_commit) git_commit *found = NULL;
+	git_state.tick = tick;
+	int result = git_repository_open(&repository, path);
+	if (result < 0)
+		return git_fail(result, FAILURE_SYSTEM, why, "cannot open the clone");
+	if (!find_commit(repository, commit, &found, why))
+		return false;
+	result = checkout_tree(repository, found);
+	return result == 0
+	       || git_fail(result, FAILURE_BAD_REPOSITORY, why, "cannot check out %s", commit);
+}

@@ -22,19 +22,20 @@ add_subject(struct text *text, const struct subject *about)
 		text_add_string(text, ": ");
 }
 
-/* journald reads <N>; a person reads the time. */
+/* journald reads <N> and knows the time; a file must hold it; a person at a terminal knows the day.
+ */
 static void
 add_prefix(struct text *text, enum log_level level)
 {
-	if (!isatty(STDERR_FILENO)) {
-		if (getenv("JOURNAL_STREAM"))
-			text_addf(text, "<%d>", (int)level);
+	if (getenv("JOURNAL_STREAM")) {
+		text_addf(text, "<%d>", (int)level);
 		return;
 	}
+	const char *form = isatty(STDERR_FILENO) ? "%H:%M:%S " : "%Y-%m-%dT%H:%M:%S%z ";
 	time_t now = time(NULL);
 	struct tm parts;
-	char clock[16];
-	strftime(clock, sizeof clock, "%H:%M:%S ", localtime_r(&now, &parts));
+	char clock[40];
+	strftime(clock, sizeof clock, form, localtime_r(&now, &parts));
 	text_add_string(text, clock);
 }
 

@@ -1,0 +1,211 @@
+"""A whole site in one temporary directory: dashboard, store, sample repository, both workers."""
+import hashlib
+import io
+import itertools
+import json
+import pathlib
+import secrets
+import shutil
+import subprocess
+import tarfile
+import tempfile
+
+import make_repository
+from programs import Dashboard, wait_for
+from workers import BuildWorker, RunWorker, processes_of
+
+JOB_DEADLINE = 60  # seconds that a job of the tests may take on a busy machine
+WORKERS = {"build": BuildWorker, "run": RunWorker}
+DECOMPRESSORS = {".zst": "zstd", ".bz2": "bzip2", ".gz": "gzip", ".xz": "xz"}
+
+
+class Site:
+    """build, run: settings of the two workers; workers: which of them to start. password: what the
+    dashboard asks for. Each test that changes something for good has a site of its own."""
+
+    def __init__(self, build=(), run=(), workers=("build", "run"), password=None):
+        # A short path: those of sockets may have 107 bytes.
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="moolloy-"))
+        self.store = self.path / "store"
+        self.repositories = self.path / "repositories"
+        self.repository = self.repositories / "moolloy"
+        self.settings = {"build": dict(build), "run": dict(run)}
+        self.password_file = None
+        self.workers = []
+        self.numbers = itertools.count(1)
+        self.dashboard = self.start_dashboard(password)
+        try:
+            self.start_workers(workers)
+        except BaseException:
+            self.stop(check=False)
+            raise
+
+    def start_dashboard(self, password):
+        config = self.path / "dashboard.yaml"
+        lines = [f"store.path: {self.store}\n"]
+        if password:
+            self.password_file = self.path / "password"
+            self.password_file.write_text(password + "\n")
+            self.password_file.chmod(0o600)
+            lines += [f"username: tester\npassword-file: {self.password_file}\n"]
+        config.write_text("".join(lines))
+        return Dashboard(self.path / "dashboard", ["--config", config],
+                         "tester" if password else None, password)
+
+    def start_workers(self, names):
+        if "build" in names:
+            self.commit = make_repository.make_repositories(self.repositories)
+            self.build_worker = self.add_worker("build")
+        if "run" in names:
+            self.run_worker = self.add_worker("run")
+        for worker in self.workers:
+            worker.start()
+
+    def add_worker(self, kind, name=None, **settings):
+        """A worker that is not started yet."""
+        more = {"build": {"repository.url": str(self.repository)}, "run": {}}[kind]
+        if self.password_file:
+            more.update({"dashboard.username": "tester",
+                         "dashboard.password-file": str(self.password_file)})
+        worker = WORKERS[kind](self.path, self.dashboard.url,
+                               {**more, **self.settings[kind], **settings}, name)
+        self.workers.append(worker)
+        return worker
+
+    def stop(self, check=True):
+        """Ends everything. check: all must end well, and no process may be left."""
+        try:
+            if check:
+                for worker in self.workers:
+                    worker.stop()
+                assert self.dashboard.stop() == 0, self.dashboard.log_text()
+                wait_for(lambda: not processes_of(self.path), "no process left")
+        finally:
+            for program in [*self.workers, self.dashboard]:
+                if program.process and program.process.poll() is None:
+                    program.kill()
+            shutil.rmtree(self.path)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        self.stop(check=kind is None)
+
+    def logs(self):
+        """{name of a program: its log}"""
+        return {"dashboard": self.dashboard.log_text(),
+                **{worker.name: worker.log() for worker in self.workers}}
+
+    # ---- asking for work ----
+
+    def push(self, *commits):
+        """GitHub's hook: these commits came."""
+        answer = self.dashboard.push(*commits)
+        assert answer.status == 200, answer
+
+    def add_model(self, name, archive, ci=True):
+        """A model with that archive, a file; its id."""
+        archive = pathlib.Path(archive)
+        ending = "".join(archive.suffixes[-2:]) or ".tar.bz2"
+        model = self.dashboard.add_model(name, None, ci)
+        answer = self.dashboard.upload_model(model, archive.read_bytes(), f"model{ending}")
+        assert answer.status == 303, answer
+        return model
+
+    def plant_model(self, name, content):
+        """As add_model(), past the dashboard's own look at what is uploaded."""
+        model = self.dashboard.add_model(name, None, False)
+        key = f"models/{hashlib.sha256(content).hexdigest()}.tar.bz2"
+        self.put(key, content)
+        self.dashboard.sql("UPDATE models SET key = ? WHERE id = ?", key, model)
+        return model
+
+    def put(self, key, content, sha256=None):
+        """An object into the store, as a worker puts it there. sha256: another than the true one,
+        or "" for none."""
+        path = self.store / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        metadata = path.with_name(path.name + ".sha256")
+        metadata.unlink(missing_ok=True)
+        if sha256 is None:
+            sha256 = hashlib.sha256(content).hexdigest()
+        if sha256:
+            metadata.write_text(f"{sha256}  {path.name}\n")
+
+    def add_built_commit(self, jar, told=True):
+        """A commit that was built into that jar, without a build worker. told: the build's report
+        has the hash, as ours has and the existing worker's has not."""
+        commit = secrets.token_hex(20)
+        key, content = f"builds/{commit}.jar", jar.read_bytes()
+        self.put(key, content)
+        self.push(commit)
+        message = self.dashboard.receive("build")
+        job = self.jobs(sha=commit)[0]["id"]
+        report = {"secret_key": message["message_id"], "return_code": 0, "result_s3_key": key}
+        if told:
+            report["jar_sha256"] = hashlib.sha256(content).hexdigest()
+        assert self.dashboard.post(f"/jobs/{job}/finish", report).status == 200
+        return commit
+
+    def request_run(self, model, commit=None, kind="performance", algorithm=None):
+        """As a person asks for it; the job's id. commit: the last one that was built."""
+        sql = self.dashboard.sql
+        where = "AND sha = ?" if commit else ""
+        built = sql("SELECT commit_id, result_s3_key, jobs.jar_sha256 FROM jobs JOIN commits"
+                    " ON commits.id = commit_id WHERE type = 'build' AND return_code = 0"
+                    f" {where} ORDER BY jobs.id DESC", *([commit] if commit else []))[0]
+        sql("INSERT INTO jobs (type, commit_id, model_id, algorithm, test_type, jar_key, jar_sha256,"
+            " model_key, requested_at, queue, secret, visible_at)"
+            " SELECT 'run', ?, id, ?, ?, ?, ?, key, 0, ?, ?, 0 FROM models WHERE id = ?",
+            built["commit_id"], algorithm, kind, built["result_s3_key"], built["jar_sha256"], kind,
+            secrets.token_hex(16), model)
+        self.dashboard.post("/queue/cancel", {"poll": "nobody's"})
+        return sql("SELECT max(id) AS id FROM jobs")[0]["id"]
+
+    # ---- what became of it ----
+
+    def jobs(self, **wanted):
+        """The jobs with these values of job_list, newest first."""
+        where = "".join(f" AND job_list.{name} = ?" for name in wanted)
+        return self.dashboard.sql(
+            "SELECT job_list.*, error_details FROM job_list JOIN jobs USING (id)"
+            f" WHERE 1{where} ORDER BY id DESC", *wanted.values())
+
+    def job(self, job):
+        return self.jobs(id=job)[0]
+
+    def wait_for_job(self, deadline=JOB_DEADLINE, **wanted):
+        """Waits until the newest job with these values is finished."""
+        def finished():
+            jobs = self.jobs(**wanted)
+            return jobs[0] if jobs and jobs[0]["finished_at"] else None
+        return wait_for(finished, f"job with {wanted} finished", deadline)
+
+    def wait_for_build(self, commit):
+        return self.wait_for_job(sha=commit, type="build")
+
+    def build(self, commit):
+        """Pushes the commit; its finished build."""
+        self.push(commit)
+        return self.wait_for_build(commit)
+
+    def run(self, model, **request):
+        """Asks for a run of the model; the job when it is finished."""
+        return self.wait_for_job(id=self.request_run(model, **request))
+
+    def object(self, key):
+        return (self.store / key).read_bytes()
+
+    def results(self, job):
+        """The files of the result tarball: {path: bytes, None for a folder}."""
+        key = job["result_s3_key"]
+        content = subprocess.run([DECOMPRESSORS[pathlib.Path(key).suffix], "-dc"], check=True,
+                                 input=self.object(key), capture_output=True).stdout
+        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+            return {member.name.removeprefix("./").rstrip("/"):
+                    tar.extractfile(member).read() if member.isfile() else None for member in tar}
+
+    def comparison(self, job):
+        return json.loads(self.results(job)["comparison.json"])

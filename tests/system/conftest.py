@@ -1,7 +1,22 @@
-"""What system tests share."""
+"""What system tests share. When a test fails, the ends of the logs of all sites' programs are shown."""
+import ctypes
+import pathlib
+import subprocess
+import sys
+
 import pytest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "fixtures"))
+import make_repository
+import models
 import programs
+import workers
+from site_of_programs import Site
+
+PR_SET_CHILD_SUBREAPER = 36
+LOG_LINES = 60
+
+sites = []
 
 
 @pytest.fixture
@@ -10,3 +25,65 @@ def dashboard(tmp_path):
     with programs.Dashboard(tmp_path / "dashboard") as running:
         yield running
         assert running.stop() == 0, running.log_text()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left():
+    """Whatever loses its parent becomes our child: when all is over none may be there."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    yield
+    left = workers.living(workers.children("self"))
+    assert not left, [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() for pid in left]
+
+
+def make_site(**options):
+    site = Site(**options)
+    sites.append(site)
+    return site
+
+
+def end_site(site, check):
+    sites.remove(site)
+    site.stop(check)
+
+
+@pytest.fixture
+def new_site(request):
+    """Makes sites, which are ended with the test."""
+    made = []
+
+    def make(**options):
+        made.append(make_site(**options))
+        return made[-1]
+
+    yield make
+    for site in made:
+        end_site(site, check=not request.node.failed)
+
+
+@pytest.fixture(scope="session")
+def jar(tmp_path_factory):
+    """The sample moolloy, built."""
+    directory = tmp_path_factory.mktemp("moolloy")
+    make_repository.make_repositories(directory)
+    tree = directory / "tree"
+    make_repository.git(directory, "clone", "--quiet", "--recurse-submodules", "moolloy", str(tree))
+    subprocess.run(["ant", "-q", "deps", "configure", "dist"], cwd=tree, check=True,
+                   capture_output=True)
+    return tree / "dist" / "alloy-dev.jar"
+
+
+@pytest.fixture(scope="session")
+def solutions(jar):
+    """What the jar finds for models.KNAPSACK."""
+    return models.expected_solutions(jar)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    item.failed = report.failed or getattr(item, "failed", False)
+    if report.failed:
+        for site in sites:
+            for name, log in site.logs().items():
+                report.sections.append((f"log of {name}", "\n".join(log.splitlines()[-LOG_LINES:])))

@@ -30,6 +30,7 @@ class Site:
         self.repositories = self.path / "repositories"
         self.repository = self.repositories / "moolloy"
         self.settings = {"build": dict(build), "run": dict(run)}
+        self.commit = None  # the one that runs are asked for if nothing else is said
         self.password_file = None
         self.workers = []
         self.numbers = itertools.count(1)
@@ -147,15 +148,15 @@ class Site:
         if told:
             report["jar_sha256"] = hashlib.sha256(content).hexdigest()
         assert self.dashboard.post(f"/jobs/{job}/finish", report).status == 200
+        self.commit = self.commit or commit
         return commit
 
     def request_run(self, model, commit=None, kind="performance", algorithm=None):
-        """As a person asks for it; the job's id. commit: the last one that was built."""
+        """As a person asks for it; the job's id."""
         sql = self.dashboard.sql
-        where = "AND sha = ?" if commit else ""
         built = sql("SELECT commit_id, result_s3_key, jobs.jar_sha256 FROM jobs JOIN commits"
                     " ON commits.id = commit_id WHERE type = 'build' AND return_code = 0"
-                    f" {where} ORDER BY jobs.id DESC", *([commit] if commit else []))[0]
+                    " AND sha = ?", commit or self.commit)[0]
         sql("INSERT INTO jobs (type, commit_id, model_id, algorithm, test_type, jar_key, jar_sha256,"
             " model_key, requested_at, queue, secret, visible_at)"
             " SELECT 'run', ?, id, ?, ?, ?, ?, key, 0, ?, ?, 0 FROM models WHERE id = ?",
@@ -195,12 +196,17 @@ class Site:
         """Asks for a run of the model; the job when it is finished."""
         return self.wait_for_job(id=self.request_run(model, **request))
 
+    def model(self, model):
+        return self.dashboard.sql("SELECT * FROM models WHERE id = ?", model)[0]
+
     def object(self, key):
         return (self.store / key).read_bytes()
 
     def results(self, job):
         """The files of the result tarball: {path: bytes, None for a folder}."""
-        key = job["result_s3_key"]
+        return self.unpack(job["result_s3_key"])
+
+    def unpack(self, key):
         content = subprocess.run([DECOMPRESSORS[pathlib.Path(key).suffix], "-dc"], check=True,
                                  input=self.object(key), capture_output=True).stdout
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:

@@ -181,14 +181,18 @@ def look(read, nothing=b""):
         return nothing
 
 
+def living(pids):
+    """Those that have not ended, zombies being dead."""
+    def state(pid):
+        return look(pathlib.Path(f"/proc/{pid}/stat").read_text, "").rpartition(")")[2][1:2]
+    return [pid for pid in pids if state(pid) not in ("", "Z", "X")]
+
+
 def processes(is_one):
     """The pids of the living processes, ours apart, of whom is_one(Path of /proc/PID) is true."""
-    found = []
-    for entry in pathlib.Path("/proc").glob("[0-9]*"):
-        state = look(entry.joinpath("stat").read_text, "").rpartition(")")[2].split()
-        if state and state[0] not in "ZX" and int(entry.name) != os.getpid() and is_one(entry):
-            found.append(int(entry.name))
-    return found
+    entries = pathlib.Path("/proc").glob("[0-9]*")
+    return living(int(entry.name) for entry in entries
+                  if int(entry.name) != os.getpid() and is_one(entry))
 
 
 def processes_of(directory):

@@ -22,10 +22,8 @@
 #define FORM_FIELDS      64
 #define FORM_BYTES       (64 * 1024) /* of all fields beside a file */
 /* A body that will not be used is read and dropped up to this, so that the client gets to read the
- * answer; beyond it the connection is closed. */
+ * answer. One announced as longer is answered at once, others are cut off there. */
 #define DROP_LIMIT (32 * 1024 * 1024)
-/* A body that will not be used and is announced as longer than this is not waited for. */
-#define PATIENCE (1024 * 1024)
 
 struct server {
 	struct MHD_Daemon *daemon;
@@ -442,7 +440,7 @@ begin(struct exchange *x)
 	if (!x->response && announces_more_than(request, x->limit))
 		request_answer_text(request, 413, "413 - Too large");
 	bool waits = request_header(request, "Expect") != NULL;
-	if (x->response && (waits || announces_more_than(request, PATIENCE)))
+	if (x->response && (waits || announces_more_than(request, DROP_LIMIT)))
 		return send_answer(x);
 	return MHD_YES;
 }

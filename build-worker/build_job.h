@@ -2,28 +2,7 @@
 #ifndef BUILD_WORKER_BUILD_JOB_H
 #define BUILD_WORKER_BUILD_JOB_H
 
-#include "config.h"
-#include "engine/worker.h"
-#include "remote/store.h"
-
-/* The fields stand in the order of the work. */
-struct build_job {
-	const struct build_config *config;
-	const struct job *job; /* given by the queue */
-	const char *directory; /* the job's own, absolute; and as an fd: */
-	int directory_fd;
-	struct steps *steps;
-	struct outcome *outcome;
-	struct failure why; /* of the step that failed */
-
-	struct store *store;
-	char *key;                       /* lookup: builds/<commit>.jar */
-	struct store_object stored;      /* lookup, upload: the jar in the store */
-	bool built;                      /* lookup: somebody built this commit already */
-	bool replace;                    /* lookup: what is stored is damaged */
-	struct repository_access access; /* clone */
-	char *tree;                      /* clone: absolute path of the repository */
-};
+#include "engine/program.h"
 
 /* For struct worker_program. */
 bool build_job(struct runner *runner);

@@ -2,7 +2,7 @@
 #ifndef BUILD_WORKER_COMMANDS_H
 #define BUILD_WORKER_COMMANDS_H
 
-#include "build_job.h"
+#include "build.h"
 
 /*
  * Runs them in the tree until one fails; only the tree is writable to them. What they print goes to

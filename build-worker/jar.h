@@ -2,7 +2,7 @@
 #ifndef BUILD_WORKER_JAR_H
 #define BUILD_WORKER_JAR_H
 
-#include "build_job.h"
+#include "build.h"
 
 /*
  * Step lookup: is the commit's jar in the store already? Then it is read and hashed, job->built is

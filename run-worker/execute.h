@@ -2,7 +2,7 @@
 #ifndef RUN_WORKER_EXECUTE_H
 #define RUN_WORKER_EXECUTE_H
 
-#include "run_job.h"
+#include "run.h"
 
 /*
  * Runs the jar on model/model.als in run/, standard output to run/stdout.out, standard error to

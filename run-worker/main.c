@@ -7,7 +7,7 @@ static const struct worker_program run_worker = {
     .kind = "run",
     .type = JOB_RUN,
     .summary = "Takes run jobs: fetches jar and model, runs moolloy, compares its solutions, "
-               "stores the results.",
+	       "stores the results.",
     .settings = &run_settings,
     .config_size = sizeof(struct run_config),
     .check = run_config_check,

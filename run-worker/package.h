@@ -2,7 +2,7 @@
 #ifndef RUN_WORKER_PACKAGE_H
 #define RUN_WORKER_PACKAGE_H
 
-#include "run_job.h"
+#include "run.h"
 
 #define POPULATED_MODEL "populated_model.tar.bz2"
 

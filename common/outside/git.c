@@ -1,57 +1,12 @@
 #include "outside/git.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "git_private.h"
-
-struct git_state git_state;
-
-/* ---- failures ---- */
-
-static enum failure_code
-code_from_git(int result, enum failure_code otherwise)
-{
-	const git_error *error = git_error_last();
-	int class = error ? error->klass : GIT_ERROR_NONE;
-	if (result == GIT_EUSER)
-		return FAILURE_CANCELLED;
-	if (result == GIT_ECERTIFICATE || class == GIT_ERROR_SSL)
-		return FAILURE_TLS;
-	if (result == GIT_EAUTH)
-		return FAILURE_UNAUTHORIZED;
-	if (class == GIT_ERROR_NET || class == GIT_ERROR_HTTP || class == GIT_ERROR_SSH)
-		return FAILURE_NETWORK;
-	if (class == GIT_ERROR_NOMEMORY)
-		return FAILURE_SYSTEM;
-	return otherwise;
-}
-
-bool
-git_fail(int result, enum failure_code otherwise, struct failure *why, const char *fmt, ...)
-{
-	va_list args;
-	va_start(args, fmt);
-	scoped_free char *what = formatv(fmt, args);
-	va_end(args);
-	if (git_state.why.code != FAILURE_NONE) {
-		failure_copy(why, &git_state.why);
-		failure_clear(&git_state.why);
-		return fail_within(why, "%s", what);
-	}
-	const git_error *error = git_error_last();
-	return fail(why, code_from_git(result, otherwise), "%s: %s", what,
-	            error && error->message ? error->message : "unknown error");
-}
-
-int
-git_transport_failed(void)
-{
-	git_error_set_str(GIT_ERROR_NET, git_state.why.message);
-	return -1;
-}
+#include "git_http.h"
+#include "git_ssh.h"
+#include "git_state.h"
 
 /* ---- addresses ---- */
 
@@ -78,19 +33,8 @@ repository_protocol(const char *url)
 	return is_scp_like(url) ? "ssh" : NULL;
 }
 
-char *
-git_shown_url(const char *url)
-{
-	const char *authority = strstr(url, "://");
-	const char *at = authority ? strchr(authority + 3, '@') : NULL;
-	const char *path = authority ? strchr(authority + 3, '/') : NULL;
-	if (!at || (path && at > path))
-		return copy_string(url);
-	return format("%.*s%s", (int)(authority + 3 - url), url, at + 1);
-}
-
-bool
-git_check_url(const char *url, struct failure *why)
+static bool
+check_url(const char *url, struct failure *why)
 {
 	const char *protocol = repository_protocol(url);
 	scoped_free char *shown = git_shown_url(url);
@@ -196,7 +140,7 @@ repository_clone(const char *url, const char *path, const struct tick *tick, str
 	options.fetch_opts.callbacks.transfer_progress = on_transfer;
 	options.local = GIT_CLONE_NO_LOCAL; /* never hard links into somebody's repository */
 	git_state.tick = tick;
-	if (!git_check_url(url, why) || !exists_if_local(plain_url(url), why))
+	if (!check_url(url, why) || !exists_if_local(plain_url(url), why))
 		return false;
 	int result = git_clone(&repository, plain_url(url), path, &options);
 	if (result == GIT_ENOTFOUND)

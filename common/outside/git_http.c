@@ -2,7 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "git_private.h"
+#include "git_http.h"
+#include "git_state.h"
 #include "outside/http.h"
 
 /* A negotiation longer than this is none. */

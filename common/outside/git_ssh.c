@@ -11,7 +11,8 @@
 
 #include "base/clock.h"
 #include "base/files.h"
-#include "git_private.h"
+#include "git_ssh.h"
+#include "git_state.h"
 #include "outside/child.h"
 
 #define SSH   "/usr/bin/ssh"

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/files.h"
-#include "git_private.h"
+#include "git_state.h"
 
 #define DEPTH_LIMIT 8
 

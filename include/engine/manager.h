@@ -5,7 +5,7 @@
 
 #include "base/attributes.h"
 #include "base/failure.h"
-#include "engine/worker.h"
+#include "engine/program.h"
 
 /* Reads the configuration anew into a zeroed struct; false leaves it to be settings_done(). */
 typedef bool manager_load(void *data, void *config, struct failure *why);

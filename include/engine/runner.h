@@ -3,7 +3,7 @@
 #ifndef ENGINE_RUNNER_H
 #define ENGINE_RUNNER_H
 
-#include "engine/worker.h"
+#include "engine/program.h"
 
 struct runner_options {
 	const void *config;    /* validated */

@@ -2,7 +2,7 @@
 #ifndef ENGINE_SERVICES_H
 #define ENGINE_SERVICES_H
 
-#include "engine/worker.h"
+#include "engine/program.h"
 #include "outside/http.h"
 #include "outside/loop.h"
 #include "remote/dashboard.h"

@@ -18,7 +18,7 @@
 #include "base/failure.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "engine/worker.h"
+#include "engine/program.h"
 #include "outside/loop.h"
 #include "work/claim.h"
 

@@ -1,0 +1,28 @@
+/* A build in the making: what the steps find, one after the other. */
+#ifndef BUILD_WORKER_BUILD_H
+#define BUILD_WORKER_BUILD_H
+
+#include "config.h"
+#include "engine/program.h"
+#include "remote/store.h"
+
+/* The fields stand in the order of the work. */
+struct build_job {
+	const struct build_config *config;
+	const struct job *job; /* given by the queue */
+	const char *directory; /* the job's own, absolute; and as an fd: */
+	int directory_fd;
+	struct steps *steps;
+	struct outcome *outcome;
+	struct failure why; /* of the step that failed */
+
+	struct store *store;
+	char *key;                       /* lookup: builds/<commit>.jar */
+	struct store_object stored;      /* lookup, upload: the jar in the store */
+	bool built;                      /* lookup: somebody built this commit already */
+	bool replace;                    /* lookup: what is stored is damaged */
+	struct repository_access access; /* clone */
+	char *tree;                      /* clone: absolute path of the repository */
+};
+
+#endif

@@ -1,0 +1,59 @@
+#include "git_state.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+struct git_state git_state;
+
+static enum failure_code
+code_from_git(int result, enum failure_code otherwise)
+{
+	const git_error *error = git_error_last();
+	int class = error ? error->klass : GIT_ERROR_NONE;
+	if (result == GIT_EUSER)
+		return FAILURE_CANCELLED;
+	if (result == GIT_ECERTIFICATE || class == GIT_ERROR_SSL)
+		return FAILURE_TLS;
+	if (result == GIT_EAUTH)
+		return FAILURE_UNAUTHORIZED;
+	if (class == GIT_ERROR_NET || class == GIT_ERROR_HTTP || class == GIT_ERROR_SSH)
+		return FAILURE_NETWORK;
+	if (class == GIT_ERROR_NOMEMORY)
+		return FAILURE_SYSTEM;
+	return otherwise;
+}
+
+bool
+git_fail(int result, enum failure_code otherwise, struct failure *why, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	scoped_free char *what = formatv(fmt, args);
+	va_end(args);
+	if (git_state.why.code != FAILURE_NONE) {
+		failure_copy(why, &git_state.why);
+		failure_clear(&git_state.why);
+		return fail_within(why, "%s", what);
+	}
+	const git_error *error = git_error_last();
+	return fail(why, code_from_git(result, otherwise), "%s: %s", what,
+	            error && error->message ? error->message : "unknown error");
+}
+
+int
+git_transport_failed(void)
+{
+	git_error_set_str(GIT_ERROR_NET, git_state.why.message);
+	return -1;
+}
+
+char *
+git_shown_url(const char *url)
+{
+	const char *authority = strstr(url, "://");
+	const char *at = authority ? strchr(authority + 3, '@') : NULL;
+	const char *path = authority ? strchr(authority + 3, '/') : NULL;
+	if (!at || (path && at > path))
+		return copy_string(url);
+	return format("%.*s%s", (int)(authority + 3 - url), url, at + 1);
+}

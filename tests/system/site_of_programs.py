@@ -34,8 +34,9 @@ class Site:
         self.password_file = None
         self.workers = []
         self.numbers = itertools.count(1)
-        self.dashboard = self.start_dashboard(password)
+        self.dashboard = None
         try:
+            self.dashboard = self.start_dashboard(password)
             self.start_workers(workers)
         except BaseException:
             self.stop(check=False)
@@ -83,7 +84,7 @@ class Site:
                 wait_for(lambda: not processes_of(self.path), "no process left")
         finally:
             for program in [*self.workers, self.dashboard]:
-                if program.process and program.process.poll() is None:
+                if program and program.process and program.process.poll() is None:
                     program.kill()
             shutil.rmtree(self.path)
 

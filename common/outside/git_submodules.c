@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "git_state.h"
+#include "outside/git.h"
 
 #define DEPTH_LIMIT 8
 

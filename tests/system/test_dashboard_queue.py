@@ -275,7 +275,7 @@ def test_release_and_handback(dashboard):
 def test_release_with_a_delay(dashboard):
     dashboard.push(SHA)
     message = dashboard.receive("build")
-    before = time.time() * 1000
+    before = int(time.time() * 1000)
     dashboard.post("/queue/release", {"receipt": message["receipt"], "delay_seconds": 1})
     assert dashboard.receive("build") is None
     assert dashboard.job(1)["visible_at"] >= before + 1000

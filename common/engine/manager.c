@@ -1,6 +1,7 @@
 #include "engine/manager.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -97,6 +98,9 @@ manager_collect(struct manager *m)
 		log_failure(LEVEL_ERROR, &about, &why, "the outcome could not be put on disk");
 	}
 	slot_clear(slot);
+	/* Idle is how most of the time passes: what the job's letters needed goes back to the
+	 * system. */
+	malloc_trim(0);
 }
 
 /* Past the drain deadline the job goes back; past its grace a runner is killed. */

@@ -49,7 +49,7 @@ def cpu_seconds(pid):
 
 
 def measure_pickup(site):
-    """From the hook's answer to the build worker's first step."""
+    """From the hook's answer to the build worker's first step. Returns a commit that is built."""
     times = []
     for number in range(TRIES):
         commit = make_repository.commit_change(site.repository, {"try": str(number)}, f"try {number}")
@@ -63,16 +63,17 @@ def measure_pickup(site):
     figure("pickup_ms_median", statistics.median(times), "ms",
            f"hook accepted to first step, {TRIES} tries; at most 50")
     figure("pickup_ms_p95", times[int(TRIES * 0.95) - 1], "ms", f"the same, {TRIES} tries; at most 100")
+    return commit
 
 
-def measure_run_job(site):
+def measure_run_job(site, commit):
     """A run job whose java exits at once: what the worker itself costs."""
     model = site.add_model("bench", models.make_model(site.path / "bench.tar.bz2", models.EMPTY, {}), ci=False)
     walls = []
     before = cpu_seconds(site.run_worker.pid)
     for _ in range(TRIES):
         began = time.monotonic()
-        job = site.request_run(model)
+        job = site.request_run(model, commit)
         wait(lambda: site.job(job)["finished_at"])
         walls.append(time.monotonic() - began)
     wait(lambda: site.run_worker.status()["state"] == "idle")
@@ -101,8 +102,8 @@ def measure_idle(site):
 def main():
     build = {"build.commands": ["cp build.xml bench.jar"], "build.artifact": "bench.jar"}
     with Site(build=build, run={"run.java": "/bin/true"}) as site:
-        measure_pickup(site)
-        measure_run_job(site)
+        commit = measure_pickup(site)
+        measure_run_job(site, commit)
         measure_idle(site)
     path = pathlib.Path(os.environ.get("MOOLLOY_BUILD", TOP / "build")) / "bench.json"
     path.write_text(json.dumps(figures, indent=1) + "\n")

@@ -56,6 +56,9 @@ prepare(const struct child_start *start, const int *wanted, int count, pid_t par
 		return false;
 	if (start->directory && chdir(start->directory) < 0)
 		return false;
+	/* One that may not be joined stays empty, which its reader sees. */
+	if (start->cgroup >= 0 && write(start->cgroup, "0", 1) < 0)
+		errno = 0;
 	return arrange_fds(wanted, count);
 }
 
@@ -144,40 +147,38 @@ child_hide_memory(void)
 
 /* SIGKILL to the direct children of this process; orphans among their children come to us and are
  * next. */
-static int
+static void
 kill_children(void)
 {
 	scoped(text_done) struct text list = TEXT_INIT;
 	scoped_free char *path = format("/proc/self/task/%d/children", (int)getpid());
-	int count = 0;
 	if (!file_read(AT_FDCWD, path, 1024 * 1024, &list, NULL))
-		return 0;
+		return;
 	for (char *at = list.bytes, *end; at && *at; at = end) {
 		long pid = strtol(at, &end, 10);
 		if (end == at)
 			break;
-		if (pid > 0 && kill((pid_t)pid, SIGKILL) == 0)
-			count++;
+		if (pid > 0)
+			kill((pid_t)pid, SIGKILL);
 	}
-	return count;
 }
 
 int
 child_end_descendants(void)
 {
+	const struct timespec nap = {.tv_nsec = 1000000};
 	int64_t deadline = clock_ms() + END_LIMIT;
 	int ended = 0;
-	while (clock_ms() < deadline) {
-		int killed = kill_children();
-		if (killed == 0)
-			break;
-		pid_t reaped;
-		while ((reaped = waitpid(-1, NULL, WNOHANG)) > 0)
+	for (;;) {
+		pid_t reaped = waitpid(-1, NULL, WNOHANG);
+		if (reaped > 0) {
 			ended++;
-		if (reaped < 0 && errno == ECHILD)
-			break;
-		struct timespec nap = {.tv_nsec = 2000000};
+			continue;
+		}
+		/* Without a child there is no descendant either. */
+		if (reaped < 0 || clock_ms() >= deadline)
+			return ended;
+		kill_children();
 		nanosleep(&nap, NULL);
 	}
-	return ended;
 }

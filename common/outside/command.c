@@ -18,14 +18,16 @@
 #include "outside/json.h"
 #include "outside/usage.h"
 
-#define SLICE 100 /* ms between two looks at tick, limits and memory */
+#define SLICE  100 /* ms between two looks at tick, limits and memory */
+#define BLOCKS 64  /* read from one output before the others, and the limits, have their turn */
 
 /* One of the command's outputs on its way into a file. */
 struct stream {
 	int from; /* our end of the pipe; -1: closed */
 	int to;
 	int64_t limit;
-	int64_t came; /* bytes, dropped ones included */
+	int64_t came;   /* bytes, dropped ones included */
+	char head[512]; /* the first of them, a string: what bwrap says if it cannot begin */
 	bool truncated;
 };
 
@@ -40,7 +42,8 @@ struct running {
 	int pidfd; /* readable when it ended */
 	int exit;  /* bwrap's wait status */
 	struct usage usage;
-	int64_t began, last_output;
+	int64_t began, last_output; /* clock_ms() */
+	int64_t began_us;           /* clock_us() */
 	enum command_end end;
 };
 
@@ -52,6 +55,7 @@ running_done(struct running *running)
 	close_fd(&running->status_fd);
 	close_fd(&running->pidfd);
 	text_done(&running->status);
+	usage_done(&running->usage);
 }
 
 void
@@ -76,11 +80,18 @@ command_environment(const struct strings *more, struct strings *environment)
 static bool
 note_truncation(struct stream *stream, struct failure *why)
 {
-	scoped_free char *limit = size_rough(stream->limit);
-	scoped_free char *line = format("\n... output limit of %s reached: the rest was dropped\n",
+	scoped_free char *limit = size_format(stream->limit);
+	scoped_free char *line = format("\n... output limit of %s reached; the rest was dropped\n",
 	                                limit);
 	stream->truncated = true;
 	return write_all(stream->to, line, strlen(line), why);
+}
+
+static void
+keep_head(struct stream *stream, const char *bytes, size_t length)
+{
+	size_t kept = strlen(stream->head), room = sizeof stream->head - 1 - kept;
+	memcpy(stream->head + kept, bytes, length < room ? length : room);
 }
 
 static bool
@@ -88,18 +99,19 @@ pass_on(struct stream *stream, const char *bytes, size_t length, struct failure 
 {
 	int64_t room = stream->limit ? stream->limit - stream->came : INT64_MAX;
 	size_t kept = room <= 0 ? 0 : (int64_t)length < room ? length : (size_t)room;
+	keep_head(stream, bytes, length);
 	stream->came += (int64_t)length;
 	if (kept && !write_all(stream->to, bytes, kept, why))
 		return false;
 	return kept == length || stream->truncated || note_truncation(stream, why);
 }
 
-/* Reads what is there now. */
+/* Reads what is there now, but not for ever from one that is always full. */
 static bool
 drain(struct running *running, struct stream *stream, struct failure *why)
 {
 	char block[65536];
-	for (;;) {
+	for (int i = 0; i < BLOCKS; i++) {
 		ssize_t got = read(stream->from, block, sizeof block);
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -113,6 +125,7 @@ drain(struct running *running, struct stream *stream, struct failure *why)
 			return fail_within(why, "output of %s",
 			                   running->command->arguments->items[0]);
 	}
+	return true;
 }
 
 static bool
@@ -127,11 +140,14 @@ drain_all(struct running *running, struct failure *why)
 static void
 drain_status(struct running *running)
 {
-	ssize_t got = read(running->status_fd, text_reserve(&running->status, 1024), 1024);
-	if (got > 0)
-		running->status.length += (size_t)got;
-	else if (got == 0)
-		close_fd(&running->status_fd);
+	ssize_t got = 1;
+	while (running->status_fd >= 0 && got > 0) {
+		got = read(running->status_fd, text_reserve(&running->status, 1024), 1024);
+		if (got > 0)
+			running->status.length += (size_t)got;
+		else if (got == 0)
+			close_fd(&running->status_fd);
+	}
 }
 
 /* ---- starting ---- */
@@ -187,6 +203,7 @@ start(struct running *running, const int writing[3], struct failure *why)
 {
 	scoped(strings_done) struct strings arguments = STRINGS_INIT;
 	struct child_start child = CHILD_START_INIT;
+	struct failure inner = FAILURE_INIT;
 	boxed_arguments(running->command, &arguments);
 	child.program = BOX_PROGRAM;
 	child.arguments = &arguments;
@@ -194,13 +211,14 @@ start(struct running *running, const int writing[3], struct failure *why)
 	child.output = writing[0];
 	child.errors = running->streams_used == 1 ? writing[0] : writing[1];
 	child.keep[0] = writing[2];
+	child.session = true; /* a terminal's ^C is for us, not for the box */
 	child.dies_with_us = true;
 	usage_begin(&running->usage);
+	child.cgroup = running->usage.joining;
 	running->began = running->last_output = clock_ms();
-	if (!child_start(&child, &running->pid, why))
-		return fail(why, FAILURE_SANDBOX, "%s does not start: is bubblewrap installed?",
-		            BOX_PROGRAM);
-	usage_adopt(&running->usage, running->pid);
+	running->began_us = clock_us();
+	if (!child_start(&child, &running->pid, &inner))
+		return fail(why, FAILURE_SANDBOX, "%s (is bubblewrap installed?)", inner.message);
 	running->pidfd = pidfd_open(running->pid, 0);
 	return running->pidfd >= 0 || fail_errno(why, "cannot watch the box");
 }
@@ -255,8 +273,7 @@ watch(struct running *running, struct failure *why)
 		if (reaped == running->pid)
 			return true;
 		wait_for_something(running);
-		if (running->status_fd >= 0)
-			drain_status(running);
+		drain_status(running);
 		if (!drain_all(running, why)) {
 			kill(running->pid, SIGKILL);
 			return false;
@@ -275,8 +292,8 @@ watch(struct running *running, struct failure *why)
 
 /* ---- the end ---- */
 
-/* bwrap tells {"child-pid":N} once the box stands, {"exit-code":N} when the command ended; neither
- * if it could not even begin. */
+/* bwrap tells {"child-pid":N} once the box stands, {"exit-code":N} when the command ended; not the
+ * latter if the command never began. */
 static bool
 read_status(const struct running *running, int *ret_status)
 {
@@ -288,30 +305,45 @@ read_status(const struct running *running, int *ret_status)
 }
 
 static bool
-fail_sandbox(const struct running *running, struct failure *why)
+fail_sandbox(const struct running *running, const char *said, struct failure *why)
 {
-	bool stood = strstr(text_string(&running->status), "\"child-pid\"") != NULL;
-	if (stood && WIFSIGNALED(running->exit))
-		return fail(why, FAILURE_SYSTEM, "the box of %s was killed by signal %d",
-		            running->command->arguments->items[0], WTERMSIG(running->exit));
-	return fail(why, FAILURE_SANDBOX, "the box of %s could not be made (see its output)",
-	            running->command->arguments->items[0]);
+	scoped(text_done) struct text line = TEXT_INIT;
+	const char *name = running->command->arguments->items[0];
+	if (WIFSIGNALED(running->exit))
+		return fail(why, FAILURE_SYSTEM, "the box of %s was killed by signal %d", name,
+		            WTERMSIG(running->exit));
+	text_add_printable(&line, said, strcspn(said, "\n"), false);
+	return fail(why, FAILURE_SANDBOX, "the box of %s could not be made: %s", name,
+	            text_string(&line));
+}
+
+/* How the command ended, or 127 if there is no such program: bwrap, which then is the only one who
+ * wrote, says so in the output. */
+static bool
+find_status(const struct running *running, int *ret_status, struct failure *why)
+{
+	const char *said = running->streams[running->streams_used - 1].head;
+	if (read_status(running, ret_status))
+		return true;
+	if (WIFSIGNALED(running->exit) || !starts_with(said, "bwrap: execvp "))
+		return fail_sandbox(running, said, why);
+	*ret_status = 127;
+	return true;
 }
 
 static bool
 conclude(struct running *running, struct command_result *ret, struct failure *why)
 {
 	struct command_result result = {.end = running->end, .status = 255};
-	result.wall_seconds = (double)(clock_ms() - running->began) / 1000;
+	result.wall_seconds = (double)(clock_us() - running->began_us) / 1e6;
 	child_end_descendants();
+	drain_status(running);
 	usage_end(&running->usage, &result.cpu_seconds, &result.peak_rss_bytes,
 	          &result.measured_by);
-	while (running->status_fd >= 0 && running->end == COMMAND_EXITED)
-		drain_status(running);
 	if (!drain_all(running, why))
 		return false;
-	if (running->end == COMMAND_EXITED && !read_status(running, &result.status))
-		return fail_sandbox(running, why);
+	if (running->end == COMMAND_EXITED && !find_status(running, &result.status, why))
+		return false;
 	for (int i = 0; i < running->streams_used; i++) {
 		result.output_bytes += running->streams[i].came;
 		result.truncated = result.truncated || running->streams[i].truncated;
@@ -326,7 +358,9 @@ command_run(const struct command *command, struct command_result *ret_result, st
 	scoped(running_done) struct running running = {.command = command,
 	                                               .streams = {{.from = -1}, {.from = -1}},
 	                                               .status_fd = -1,
-	                                               .pidfd = -1};
+	                                               .pidfd = -1,
+	                                               .usage = USAGE_INIT};
+	child_become_subreaper();
 	if (!open_and_start(&running, why))
 		return false;
 	if (!watch(&running, why)) {

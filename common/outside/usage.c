@@ -1,5 +1,6 @@
 #include "outside/usage.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +11,67 @@
 #include "base/files.h"
 #include "base/text.h"
 
-#define READ_LIMIT 65536
+#define READ_LIMIT (1024 * 1024)
+#define PATH_ROOM  4096
 
-/* ---- cgroup ---- */
+/* ---- where our cgroup is ---- */
+
+static const char *
+next_line(const char *line)
+{
+	line += strcspn(line, "\n");
+	return line + (*line == '\n');
+}
+
+/* The rest of the first line that begins so, malloc'd; NULL if there is none. */
+static char *
+line_after(const char *text, const char *beginning)
+{
+	for (const char *line = text; *line; line = next_line(line))
+		if (starts_with(line, beginning)) {
+			line += strlen(beginning);
+			return format("%.*s", (int)strcspn(line, "\n"), line);
+		}
+	return NULL;
+}
+
+/* "31 23 0:28 ROOT PLACE options - cgroup2 ..." (proc_pid_mountinfo(5)): what of the hierarchy is
+ * mounted where. */
+static bool
+find_mount(const char *mounts, char root[PATH_ROOM], char place[PATH_ROOM])
+{
+	for (const char *line = mounts; *line; line = next_line(line)) {
+		const char *type = strstr(line, " - cgroup2 ");
+		if (type && type < next_line(line)
+		    && sscanf(line, "%*d %*d %*s %4095s %4095s", root, place) == 2)
+			return true;
+	}
+	return false;
+}
+
+/* The directory of this process's cgroup, malloc'd; NULL: no cgroup v2, or not visible from here.
+ */
+static char *
+own_cgroup(void)
+{
+	scoped(text_done) struct text groups = TEXT_INIT, mounts = TEXT_INIT;
+	char root[PATH_ROOM], place[PATH_ROOM];
+	if (!file_read(AT_FDCWD, "/proc/self/cgroup", READ_LIMIT, &groups, NULL)
+	    || !file_read(AT_FDCWD, "/proc/self/mountinfo", READ_LIMIT, &mounts, NULL))
+		return NULL;
+	scoped_free char *path = line_after(text_string(&groups), "0::");
+	if (!path || strstr(path, "..") || !find_mount(text_string(&mounts), root, place))
+		return NULL;
+	const char *below = path;
+	if (strcmp(root, "/") != 0) {
+		if (!starts_with(path, root))
+			return NULL;
+		below += strlen(root);
+	}
+	return format("%s%s", place, strcmp(below, "/") == 0 ? "" : below);
+}
+
+/* ---- the command's cgroup ---- */
 
 static bool
 read_text(const char *directory, const char *name, struct text *text)
@@ -21,50 +80,13 @@ read_text(const char *directory, const char *name, struct text *text)
 	return file_read(AT_FDCWD, path, READ_LIMIT, text, NULL);
 }
 
+/* One that an earlier process of our number left is made anew, for it has counted before. */
 static bool
-write_text(const char *directory, const char *name, const char *text)
+make_directory(const char *path)
 {
-	scoped_free char *path = format("%s/%s", directory, name);
-	scoped_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
-	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-}
-
-/* The rest of the first line that begins so, malloc'd; NULL if there is none. */
-static char *
-line_after(const char *text, const char *beginning)
-{
-	for (const char *at = text; *at; at += strcspn(at, "\n"), at += *at == '\n')
-		if (starts_with(at, beginning)) {
-			at += strlen(beginning);
-			return format("%.*s", (int)strcspn(at, "\n"), at);
-		}
-	return NULL;
-}
-
-/* Where the unified hierarchy is mounted: alone, or beside the old ones. */
-static const char *
-cgroup_mount(void)
-{
-	static const char *const places[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
-	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-		scoped_free char *file = format("%s/cgroup.procs", places[i]);
-		if (file_exists(AT_FDCWD, file))
-			return places[i];
-	}
-	return NULL;
-}
-
-/* Our own cgroup, if it was delegated to this service: systemd marks it (user.delegate,
- * systemd.exec(5) Delegate=), others own it. */
-static char *
-own_cgroup(void)
-{
-	scoped(text_done) struct text text = TEXT_INIT;
-	const char *mount = cgroup_mount();
-	if (!mount || !file_read(AT_FDCWD, "/proc/self/cgroup", READ_LIMIT, &text, NULL))
-		return NULL;
-	scoped_free char *path = line_after(text_string(&text), "0::");
-	return path ? format("%s%s", mount, strings_equal(path, "/") ? "" : path) : NULL;
+	if (mkdir(path, 0755) == 0)
+		return true;
+	return errno == EEXIST && rmdir(path) == 0 && mkdir(path, 0755) == 0;
 }
 
 static void
@@ -74,28 +96,36 @@ make_cgroup(struct usage *usage)
 	if (!own)
 		return;
 	scoped_free char *path = format("%s/command-%d", own, (int)getpid());
+	scoped_free char *processes = format("%s/cgroup.procs", path);
 	scoped_free char *peak = format("%s/memory.peak", path);
-	if (mkdir(path, 0755) < 0)
+	if (!make_directory(path))
 		return;
-	/* Without the memory controller half of it would have to be sampled all the same. */
-	if (file_exists(AT_FDCWD, peak))
-		usage->cgroup = take_pointer(&path);
-	else
-		rmdir(path);
+	usage->cgroup = take_pointer(&path);
+	usage->joining = open(processes, O_WRONLY | O_CLOEXEC);
+	usage->memory = file_exists(AT_FDCWD, peak);
+}
+
+/* false where nothing ran in it: it could not be joined. */
+static bool
+read_cgroup_cpu(const struct usage *usage, double *ret_seconds)
+{
+	scoped(text_done) struct text stat = TEXT_INIT;
+	if (!usage->cgroup || !read_text(usage->cgroup, "cpu.stat", &stat))
+		return false;
+	scoped_free char *microseconds = line_after(text_string(&stat), "usage_usec ");
+	double seconds = microseconds ? strtod(microseconds, NULL) / 1e6 : 0;
+	if (seconds > 0)
+		*ret_seconds = seconds;
+	return seconds > 0;
 }
 
 static bool
-read_cgroup(const struct usage *usage, double *ret_cpu, int64_t *ret_peak)
+read_cgroup_peak(const struct usage *usage, int64_t *ret_bytes)
 {
-	scoped(text_done) struct text stat = TEXT_INIT, peak = TEXT_INIT;
-	if (!read_text(usage->cgroup, "cpu.stat", &stat)
-	    || !read_text(usage->cgroup, "memory.peak", &peak))
+	scoped(text_done) struct text peak = TEXT_INIT;
+	if (!usage->memory || !read_text(usage->cgroup, "memory.peak", &peak))
 		return false;
-	scoped_free char *microseconds = line_after(text_string(&stat), "usage_usec ");
-	if (!microseconds)
-		return false;
-	*ret_cpu = strtod(microseconds, NULL) / 1e6;
-	*ret_peak = strtoll(text_string(&peak), NULL, 10);
+	*ret_bytes = strtoll(text_string(&peak), NULL, 10);
 	return true;
 }
 
@@ -153,13 +183,33 @@ add_descendants(pid_t pid, int depth, struct process *sum)
 	}
 }
 
-static double
-reaped_cpu(void)
+/* What the kernel adds up for children that were reaped. */
+static void
+read_reaped(double *ret_cpu, int64_t *ret_largest)
 {
 	struct rusage usage;
 	getrusage(RUSAGE_CHILDREN, &usage);
-	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
-	       + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+	*ret_cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+	           + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+	*ret_largest = usage.ru_maxrss * 1024;
+}
+
+/*
+ * Reaped children miss those that were killed with the box, the samples what ended between two of
+ * them: the larger of both figures is the nearer. A process that came and went between two samples
+ * still shows as the largest that was reaped.
+ */
+static void
+estimate(const struct usage *usage, double *ret_cpu, int64_t *ret_peak)
+{
+	double cpu;
+	int64_t largest;
+	read_reaped(&cpu, &largest);
+	cpu -= usage->cpu_before;
+	*ret_cpu = cpu > usage->cpu_sampled ? cpu : usage->cpu_sampled;
+	*ret_peak = usage->peak_rss_bytes;
+	if (largest > usage->largest_before && largest > *ret_peak)
+		*ret_peak = largest;
 }
 
 /* ---- both ---- */
@@ -167,18 +217,9 @@ reaped_cpu(void)
 void
 usage_begin(struct usage *usage)
 {
-	*usage = (struct usage){.cpu_before = reaped_cpu()};
+	*usage = (struct usage)USAGE_INIT;
+	read_reaped(&usage->cpu_before, &usage->largest_before);
 	make_cgroup(usage);
-}
-
-void
-usage_adopt(struct usage *usage, pid_t pid)
-{
-	scoped_free char *text = format("%d", (int)pid);
-	if (!usage->cgroup || write_text(usage->cgroup, "cgroup.procs", text))
-		return;
-	rmdir(usage->cgroup);
-	free_pointer(&usage->cgroup);
 }
 
 void
@@ -193,16 +234,19 @@ usage_sample(struct usage *usage)
 }
 
 void
-usage_end(struct usage *usage, double *ret_cpu_seconds, int64_t *ret_peak_rss_bytes,
+usage_end(const struct usage *usage, double *ret_cpu_seconds, int64_t *ret_peak_rss_bytes,
           const char **ret_measured_by)
 {
-	double reaped = reaped_cpu() - usage->cpu_before;
-	bool exact = usage->cgroup && read_cgroup(usage, ret_cpu_seconds, ret_peak_rss_bytes);
-	if (!exact) {
-		*ret_cpu_seconds = reaped > usage->cpu_sampled ? reaped : usage->cpu_sampled;
-		*ret_peak_rss_bytes = usage->peak_rss_bytes;
-	}
+	estimate(usage, ret_cpu_seconds, ret_peak_rss_bytes);
+	bool exact = read_cgroup_cpu(usage, ret_cpu_seconds)
+	             && read_cgroup_peak(usage, ret_peak_rss_bytes);
 	*ret_measured_by = exact ? "cgroup" : "proc";
+}
+
+void
+usage_done(struct usage *usage)
+{
+	close_fd(&usage->joining);
 	if (usage->cgroup)
 		rmdir(usage->cgroup);
 	free_pointer(&usage->cgroup);

@@ -3,9 +3,9 @@
  *
  * Inside: /usr, /bin, /sbin, /lib* read-only; of /etc a short list (ld.so.cache, alternatives,
  * java, ssl certificates, passwd, group, nsswitch, and with the network hosts and resolv.conf); a
- * private /tmp, /dev and /proc; one writable directory, at its own path. Own PID, IPC, UTS and
- * mount namespaces, no network unless asked, no capabilities. All that was started in the box is
- * dead when its command ends or this process dies.
+ * private /tmp (at most 1 GiB), /dev and a read-only /proc; one writable directory, at its own
+ * path. Own PID, IPC, UTS and mount namespaces, no network unless asked, no capabilities. All that
+ * was started in the box is dead when its command ends or this process dies.
  */
 #ifndef OUTSIDE_BOX_H
 #define OUTSIDE_BOX_H

@@ -24,12 +24,14 @@ struct child_start {
 	const char *directory;             /* to start in; NULL: ours */
 	int input, output, errors;         /* fds for 0, 1, 2; -1: /dev/null */
 	int keep[CHILD_KEPT_FDS]; /* fds to appear as 3, 4, ... in the child; -1 ends the list */
+	int cgroup;               /* fd of a cgroup.procs: joined before the program begins, where
+	                             that is allowed; -1: stays in ours */
 	bool session;             /* its own session and process group */
 	bool dies_with_us;        /* SIGKILL when this process ends (prctl PR_SET_PDEATHSIG) */
 };
 #define CHILD_START_INIT                                                                           \
 	{                                                                                          \
-		.input = -1, .output = -1, .errors = -1, .keep = { -1, -1, -1, -1 }                \
+		.input = -1, .output = -1, .errors = -1, .keep = {-1, -1, -1, -1}, .cgroup = -1    \
 	}
 
 /* Starts it with all signals at their defaults and none blocked, every other fd closed. A program

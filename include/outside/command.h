@@ -3,7 +3,8 @@
  *
  * What the command does (its exit status, a time limit it ran into) is a result; failure means that
  * it could not be run at all. When command_run() returns, no process it started is left,
- * double-forked and setsid ones included.
+ * double-forked and setsid ones included: it makes this process a subreaper and ends *every*
+ * descendant of it.
  */
 #ifndef OUTSIDE_COMMAND_H
 #define OUTSIDE_COMMAND_H
@@ -19,7 +20,7 @@
 struct command {
 	const struct strings
 	    *arguments; /* argv; [0] is looked up on the environment's PATH inside the box */
-	const struct strings *environment; /* all of it */
+	const struct strings *environment; /* all of it; bwrap adds PWD */
 	const char *directory;             /* absolute, where it starts */
 	const struct box *box;             /* never NULL: nothing runs unboxed */
 	int output;                        /* fd that gets standard output */
@@ -41,7 +42,8 @@ enum command_end {
 
 struct command_result {
 	enum command_end end;
-	int status; /* exit status; 128 + signal for a signal; 255 where we ended it */
+	int status; /* exit status; 128 + signal for a signal; 127 where there is no such program
+	               (the errors say so); 255 where we ended it */
 	double wall_seconds;
 	double cpu_seconds;      /* user + system of the whole process tree, ended ones included */
 	int64_t peak_rss_bytes;  /* of the whole tree together */

@@ -156,7 +156,7 @@ describe(const struct manager *m, struct status *status)
 	const struct slot *slot = &m->slot;
 	const struct failure *why = &m->intake.why;
 	*status = (struct status){
-	    .worker = m->program->name,
+	    .worker = settings(m)->worker,
 	    .name = m->name,
 	    .state = state_name(m),
 	    .waiting = why->code != FAILURE_NONE ? why->message : NULL,
@@ -199,7 +199,8 @@ manager_announce(struct manager *m)
 	scoped_free char *text = status_text(&status);
 	scoped_free char *line = one_line(&status);
 	if (!strings_equal(text, m->published)) {
-		if (!status_publish(settings(m)->runtime_directory, m->program->name, text, &why))
+		if (!status_publish(settings(m)->runtime_directory, settings(m)->worker, text,
+		                    &why))
 			log_failure(LEVEL_WARNING, NULL, &why,
 			            "the status file could not be written");
 		replace_string(&m->published, text);
@@ -485,7 +486,7 @@ static bool
 open_control(struct manager *m, struct failure *why)
 {
 	const char *runtime = settings(m)->runtime_directory;
-	scoped_free char *path = format("%s/%s.sock", runtime, m->program->name);
+	scoped_free char *path = format("%s/%s.sock", runtime, settings(m)->worker);
 	return directory_make(runtime, 0755, why)
 	       && control_open(m->services.loop, path, verbs, m, &m->control, why);
 }

@@ -19,6 +19,8 @@
 struct options {
 	const struct worker_program *program;
 	const char *verb;
+	const char *instance;  /* --instance; NULL: the only worker of its kind here */
+	char *worker;          /* "run-worker" or "run-worker@2" */
 	struct strings files;  /* --config, in order */
 	const char *directory; /* run-job: of the job */
 	int sealed_fd;         /* run-job: configuration from the manager */
@@ -39,13 +41,17 @@ print_help(const struct worker_program *program)
 	    "                outcome goes to standard output, its directory stays\n"
 	    "  check-config  read the configuration, say what is wrong with it\n"
 	    "  show-config   print every setting with its value, help and limits\n\n");
-	printf("Options:\n"
-	       "  --config FILE     read FILE instead of " CONFIG_COMMON "\n"
-	       "                    and " CONFIG_DIRECTORY "/%s.yaml; may be repeated, later wins\n"
-	       "  --directory DIR   run-job: work in DIR, and treat it as the service does\n"
-	       "  --version         print the version\n"
-	       "  --help            print this help\n\n",
-	       program->name);
+	printf(
+	    "Options:\n"
+	    "  --config FILE     read FILE instead of " CONFIG_COMMON "\n"
+	    "                    and " CONFIG_DIRECTORY "/%s.yaml; may be repeated, later wins\n"
+	    "  --instance NAME   one of several workers of this kind on this host: its own name,\n"
+	    "                    state and status, and " CONFIG_DIRECTORY
+	    "/%s@NAME.yaml after the other\n"
+	    "  --directory DIR   run-job: work in DIR, and treat it as the service does\n"
+	    "  --version         print the version\n"
+	    "  --help            print this help\n\n",
+	    program->name, program->name);
 	printf("Signals while serving:\n"
 	       "  SIGTERM  stop; a running job gets drain-timeout, then goes back to the queue\n"
 	       "           (a second SIGTERM: at once)\n"
@@ -74,6 +80,15 @@ take_fd_option(const char *text, int *ret_fd, struct failure *why)
 	return true;
 }
 
+/* It becomes part of file names. */
+static bool
+is_instance(const char *text)
+{
+	static const char harmless[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+	return text[0] && strlen(text) <= 32 && text[strspn(text, harmless)] == '\0';
+}
+
 static bool
 take_option(struct options *options, int option, struct failure *why)
 {
@@ -81,6 +96,11 @@ take_option(struct options *options, int option, struct failure *why)
 	case 'c':
 		strings_add(&options->files, optarg);
 		return true;
+	case 'i':
+		options->instance = optarg;
+		return is_instance(optarg)
+		       || fail(why, FAILURE_USAGE,
+		               "'%s' is no name of an instance: letters, digits, - and _", optarg);
 	case 'd':
 		options->directory = optarg;
 		return true;
@@ -106,6 +126,7 @@ read_options(int argc, char **argv, struct options *options, struct failure *why
 {
 	/* --sealed-config and --progress are between the manager and its runner. */
 	static const struct option known[] = {{"config", required_argument, NULL, 'c'},
+	                                      {"instance", required_argument, NULL, 'i'},
 	                                      {"directory", required_argument, NULL, 'd'},
 	                                      {"sealed-config", required_argument, NULL, 's'},
 	                                      {"progress", required_argument, NULL, 'p'},
@@ -118,6 +139,9 @@ read_options(int argc, char **argv, struct options *options, struct failure *why
 			return false;
 	if (options->done)
 		return true;
+	options->worker = options->instance
+	                      ? format("%s@%s", options->program->name, options->instance)
+	                      : copy_string(options->program->name);
 	options->verb = optind < argc ? argv[optind] : "serve";
 	if (!is_verb(options->verb))
 		return fail(why, FAILURE_USAGE, "unknown verb '%s'; see moolloy-%s --help",
@@ -129,18 +153,24 @@ read_options(int argc, char **argv, struct options *options, struct failure *why
 
 /* ---- configuration ---- */
 
-/* The system's files: the shared one if it is there, then the worker's own. */
+/* The system's files: the shared one if it is there, the worker's own, that of the instance if it
+ * is there. */
 static bool
-read_system_files(const struct worker_program *program, void *config, struct failure *why)
+read_system_files(const struct options *options, void *config, struct failure *why)
 {
+	const struct worker_program *program = options->program;
 	scoped_free char *own = format("%s/%s.yaml", CONFIG_DIRECTORY, program->name);
+	scoped_free char *instance = format("%s/%s.yaml", CONFIG_DIRECTORY, options->worker);
 	if (file_exists(AT_FDCWD, CONFIG_COMMON)
 	    && !config_read_file(&worker_settings_table, config, CONFIG_COMMON, why))
 		return false;
 	if (!file_exists(AT_FDCWD, own))
 		return fail(why, FAILURE_CONFIGURATION,
 		            "%s does not exist; write it, or name a file with --config", own);
-	return config_read_file(program->settings, config, own, why);
+	if (!config_read_file(program->settings, config, own, why))
+		return false;
+	return !options->instance || !file_exists(AT_FDCWD, instance)
+	       || config_read_file(program->settings, config, instance, why);
 }
 
 static bool
@@ -148,11 +178,26 @@ read_files(const struct options *options, void *config, struct failure *why)
 {
 	const struct settings *table = options->program->settings;
 	if (options->files.count == 0)
-		return read_system_files(options->program, config, why);
+		return read_system_files(options, config, why);
 	for (size_t i = 0; i < options->files.count; i++)
 		if (!config_read_file(table, config, options->files.items[i], why))
 			return false;
 	return true;
+}
+
+/* An instance differs from the only worker of its kind in what must not be shared. */
+static bool
+name_instance(const struct options *options, struct worker_config *config, struct failure *why)
+{
+	const struct settings *table = options->program->settings;
+	config->worker = options->worker;
+	if (!options->instance)
+		return true;
+	scoped_free char *host = worker_name(config);
+	scoped_free char *name = format("%s/%s", host, options->instance);
+	scoped_free char *state = format("/var/lib/moolloy-workers/%s", options->worker);
+	return setting_assign(settings_find(table, "name"), config, name, why)
+	       && setting_assign(settings_find(table, "state-directory"), config, state, why);
 }
 
 static bool
@@ -161,7 +206,8 @@ load(void *data, void *config, struct failure *why)
 	const struct options *options = data;
 	const struct worker_program *program = options->program;
 	config_init(program->settings, config);
-	if (read_files(options, config, why) && config_read_secrets(program->settings, config, why)
+	if (name_instance(options, config, why) && read_files(options, config, why)
+	    && config_read_secrets(program->settings, config, why)
 	    && program->check(config, false, why))
 		return true;
 	/* Whatever is wrong with a configuration, it is the configuration that is wrong. */
@@ -254,5 +300,6 @@ worker_main(int argc, char **argv, const struct worker_program *program)
 	if (why.code != FAILURE_NONE)
 		log_failure(LEVEL_ERROR, NULL, &why, "moolloy-%s", program->name);
 	strings_done(&options.files);
+	free(options.worker);
 	return status;
 }

@@ -10,6 +10,9 @@
 struct worker_config {
 	struct store_settings store; /* must stay first: its table's offsets count from here */
 
+	const char
+	    *worker; /* no setting: "run-worker", or "run-worker@2" for an instance; names files */
+
 	char *name; /* what registers with the dashboard; NULL: the host's name */
 	char *log_level;
 

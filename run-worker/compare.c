@@ -10,6 +10,9 @@
 #include "base/files.h"
 #include "outside/json.h"
 
+/* Bytes; a solution is some kilobytes. A larger file is not hashed, and equals nothing. */
+#define LARGEST (1LL << 30)
+
 void
 solutions_done(struct solutions *solutions)
 {
@@ -28,8 +31,8 @@ comparison_done(struct comparison *comparison)
 
 /* ---- reading ---- */
 
-static bool
-is_solution_name(const char *name)
+bool
+solution_is_name(const char *name)
 {
 	return starts_with(name, "alloy_solutions_") && ends_with(name, ".xml");
 }
@@ -38,37 +41,52 @@ is_solution_name(const char *name)
 static bool
 skip_first_line(int fd, struct failure *why)
 {
-	char block[4096];
+	char block[65536];
 	off_t at = 0;
 	for (;;) {
 		ssize_t got = pread(fd, block, sizeof block, at);
 		if (got < 0)
-			return fail_errno(why, "cannot read a solution");
+			return fail_errno(why, "cannot read it");
 		const char *newline = memchr(block, '\n', (size_t)got);
 		at += newline ? newline - block + 1 : got;
 		if (newline || got == 0)
-			return lseek(fd, at, SEEK_SET) >= 0
-			       || fail_errno(why, "cannot seek in a solution");
+			return lseek(fd, at, SEEK_SET) >= 0 || fail_errno(why, "cannot seek in it");
 	}
 }
 
-/* false without failure (code NONE) for what is no regular file. */
+/* *ret_fd stays as it is for what is no regular file: whoever made it may have left anything. */
 static bool
-read_solution(int directory, const char *name, const struct tick *tick, struct solution *ret,
-              struct failure *why)
+open_regular(int directory, const char *name, int *ret_fd, off_t *ret_size, struct failure *why)
 {
 	struct stat about;
 	scoped_fd int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 && errno == ELOOP)
-		return false;
+	if (fd < 0 && (errno == ELOOP || errno == ENXIO))
+		return true;
 	if (fd < 0 || fstat(fd, &about) < 0)
 		return fail_errno(why, "cannot open %s", name);
 	if (!S_ISREG(about.st_mode))
+		return true;
+	*ret_fd = take_fd(&fd);
+	*ret_size = about.st_size;
+	return true;
+}
+
+static bool
+read_solution(int directory, const char *name, const struct tick *tick, struct solutions *solutions,
+              struct failure *why)
+{
+	struct solution solution = {0};
+	scoped_fd int fd = -1;
+	off_t size = 0;
+	if (!open_regular(directory, name, &fd, &size, why))
 		return false;
-	if (!skip_first_line(fd, why) || !digest_fd(fd, tick, ret->sha256, why))
+	if (fd < 0)
+		return true;
+	if (size <= LARGEST
+	    && (!skip_first_line(fd, why) || !digest_fd(fd, tick, solution.sha256, why)))
 		return fail_within(why, "%s", name);
-	ret->name = copy_string(name);
-	ret->counterpart = NULL;
+	solution.name = copy_string(name);
+	solutions->items[solutions->count++] = solution;
 	return true;
 }
 
@@ -80,18 +98,10 @@ solutions_read(int directory, const struct tick *tick, struct solutions *ret, st
 	if (!directory_list(directory, ".", &names, why))
 		return false;
 	solutions.items = allocate((names.count + 1) * sizeof *solutions.items);
-	for (size_t i = 0; i < names.count; i++) {
-		scoped(failure_done) struct failure inner = FAILURE_INIT;
-		if (!is_solution_name(names.items[i]))
-			continue;
-		if (read_solution(directory, names.items[i], tick,
-		                  &solutions.items[solutions.count], &inner)) {
-			solutions.count++;
-		} else if (inner.code != FAILURE_NONE) {
-			failure_copy(why, &inner);
+	for (size_t i = 0; i < names.count; i++)
+		if (solution_is_name(names.items[i])
+		    && !read_solution(directory, names.items[i], tick, &solutions, why))
 			return false;
-		}
-	}
 	*ret = solutions;
 	solutions = (struct solutions){0};
 	return true;
@@ -99,28 +109,40 @@ solutions_read(int directory, const struct tick *tick, struct solutions *ret, st
 
 /* ---- comparing ---- */
 
-static struct solution *
-find_counterpart(struct solutions *solutions, const char *sha256)
+static int
+by_hash(const void *a, const void *b)
 {
+	const struct solution *const *left = a, *const *right = b;
+	int order = strcmp((*left)->sha256, (*right)->sha256);
+	return order ? order : strcmp((*left)->name, (*right)->name);
+}
+
+/* Pointers to them in the order of their hashes; malloc'd. */
+static struct solution **
+sorted(const struct solutions *solutions)
+{
+	struct solution **list = allocate((solutions->count + 1) * sizeof *list);
 	for (size_t i = 0; i < solutions->count; i++)
-		if (!solutions->items[i].counterpart
-		    && strcmp(solutions->items[i].sha256, sha256) == 0)
-			return &solutions->items[i];
-	return NULL;
+		list[i] = &solutions->items[i];
+	qsort(list, solutions->count, sizeof *list, by_hash);
+	return list;
 }
 
 void
 comparison_make(struct comparison *comparison)
 {
-	size_t pairs = 0;
-	for (size_t i = 0; i < comparison->run.count; i++) {
-		struct solution *run = &comparison->run.items[i];
-		struct solution *model = find_counterpart(&comparison->model, run->sha256);
-		if (!model)
-			continue;
-		run->counterpart = model->name;
-		model->counterpart = run->name;
-		pairs++;
+	scoped_free struct solution **run = sorted(&comparison->run);
+	scoped_free struct solution **model = sorted(&comparison->model);
+	size_t r = 0, m = 0, pairs = 0;
+	while (r < comparison->run.count && m < comparison->model.count) {
+		int order = strcmp(run[r]->sha256, model[m]->sha256);
+		if (order == 0 && run[r]->sha256[0]) {
+			run[r]->counterpart = model[m]->name;
+			model[m]->counterpart = run[r]->name;
+			pairs++;
+		}
+		r += order <= 0;
+		m += order >= 0;
 	}
 	comparison->equal = pairs == comparison->run.count && pairs == comparison->model.count;
 }
@@ -137,7 +159,7 @@ unmatched(const struct solutions *solutions)
 			continue;
 		struct json_t *object = js_object();
 		js_set_string(object, "name", solution->name);
-		js_set_string(object, "sha256", solution->sha256);
+		js_set_string(object, "sha256", solution->sha256[0] ? solution->sha256 : NULL);
 		js_append(list, object);
 	}
 	return list;

@@ -16,7 +16,7 @@
 
 struct solution {
 	char *name;
-	char sha256[SHA256_TEXT]; /* of all but the first line */
+	char sha256[SHA256_TEXT]; /* of all but the first line; "": too large to be one */
 	const char *counterpart;  /* name of its pair on the other side; NULL: none */
 };
 
@@ -26,7 +26,9 @@ struct solutions {
 };
 void solutions_done(struct solutions *solutions);
 
-/* The regular files alloy_solutions_*.xml in the directory, sorted by name; links and special files
+/* alloy_solutions_*.xml? */
+bool solution_is_name(const char *name);
+/* The regular files of such names in the directory, sorted by name; links and special files
  * are no solutions. */
 bool must_check solutions_read(int directory, const struct tick *tick, struct solutions *ret,
                                struct failure *why);

@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "outside/archive.h"
@@ -87,6 +89,30 @@ static const struct setting rows[] = {
 const struct settings run_settings = {
     .rows = rows, .count = sizeof rows / sizeof *rows, .more = &worker_settings_table};
 
+/* Links may lead there from anywhere, as those of /etc/alternatives do. */
+static bool
+check_java(const char *java, struct failure *why)
+{
+	scoped_free char *place = realpath(java, NULL);
+	if (!place || access(place, X_OK) < 0)
+		return fail_errno(why, "run.java: %s", java);
+	return starts_with(place, "/usr/")
+	       || fail(why, FAILURE_CONFIGURATION,
+	               "run.java: %s lies outside of /usr, where the box does not show it", place);
+}
+
+/* "NAME=VALUE" or "NAME". */
+static bool
+check_environment(const struct strings *environment, struct failure *why)
+{
+	for (size_t i = 0; i < environment->count; i++)
+		if (strcspn(environment->items[i], "=") == 0)
+			return fail(why, FAILURE_CONFIGURATION,
+			            "run.environment: '%s' does not begin with a name",
+			            environment->items[i]);
+	return true;
+}
+
 bool
 run_config_check(const void *config, bool probe, struct failure *why)
 {
@@ -95,9 +121,9 @@ run_config_check(const void *config, bool probe, struct failure *why)
 		return fail(why, FAILURE_CONFIGURATION, "run.java is empty");
 	if (run->worker.queues.count == 0)
 		return fail(why, FAILURE_CONFIGURATION, "queues is empty: no jobs would come");
+	if (!check_environment(&run->environment, why))
+		return false;
 	if (!probe)
 		return true;
-	if (access(run->java, X_OK) < 0)
-		return fail_errno(why, "run.java: %s", run->java);
-	return box_check(run->worker.state_directory, why);
+	return check_java(run->java, why) && box_check(run->worker.state_directory, why);
 }

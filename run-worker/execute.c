@@ -1,8 +1,14 @@
 #include "execute.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
 
+#include "base/files.h"
 #include "base/units.h"
+
+/* What the jar left deeper than this is not looked at. */
+#define DEPTH_LIMIT 64
 
 void
 execute_arguments(const struct run_job *job, struct strings *arguments)
@@ -59,6 +65,42 @@ run_java(struct run_job *job)
 	return run_boxed(job, &command);
 }
 
+/* ---- after the run ---- */
+
+/* The jar may have closed its files and directories to their owner, which is us. */
+static void
+open_up(int directory, int depth)
+{
+	scoped(strings_done) struct strings names = STRINGS_INIT;
+	if (depth > DEPTH_LIMIT || !directory_list(directory, ".", &names, NULL))
+		return;
+	for (size_t i = 0; i < names.count; i++) {
+		struct stat about;
+		const char *name = names.items[i];
+		if (fstatat(directory, name, &about, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		mode_t wanted = S_ISDIR(about.st_mode) ? 0700 : S_ISREG(about.st_mode) ? 0400 : 0;
+		if ((about.st_mode & wanted) != wanted
+		    && fchmodat(directory, name, (about.st_mode & 0777) | wanted, 0) < 0)
+			continue;
+		scoped_fd int below = -1;
+		if (S_ISDIR(about.st_mode) && directory_open(directory, name, &below, NULL))
+			open_up(below, depth + 1);
+	}
+}
+
+static bool
+open_up_run(struct run_job *job)
+{
+	scoped_fd int run = -1;
+	if (fchmodat(job->directory_fd, "run", 0755, 0) < 0)
+		return fail_errno(&job->why, "cannot open up run/");
+	if (!directory_open(job->directory_fd, "run", &run, &job->why))
+		return false;
+	open_up(run, 0);
+	return true;
+}
+
 /* What the run's end says of its result. */
 static void
 judge(const struct run_job *job, struct failure *verdict)
@@ -70,7 +112,7 @@ judge(const struct run_job *job, struct failure *verdict)
 	else if (job->result.end == COMMAND_QUIET)
 		fail(verdict, FAILURE_NO_OUTPUT,
 		     "moolloy printed nothing for %s (run.no-output-timeout)", quiet);
-	else if (job->result.status > 128)
+	else if (job->result.status > 128 && job->result.status <= 128 + SIGRTMAX)
 		fail(verdict, FAILURE_EXIT_STATUS, "moolloy was ended by signal %d",
 		     job->result.status - 128);
 	else if (job->result.status != 0)
@@ -95,5 +137,5 @@ execute_moolloy(struct run_job *job)
 	outcome->max_rss_bytes = job->result.peak_rss_bytes;
 	outcome->measured_by = copy_string(job->result.measured_by);
 	judge(job, &outcome->why);
-	return true;
+	return open_up_run(job);
 }

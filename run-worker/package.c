@@ -24,7 +24,8 @@ add_model_files(struct archive_writer *writer, int directory, struct failure *wh
 		return false;
 	for (size_t i = 0; i < names.count; i++) {
 		const char *name = names.items[i];
-		if (!strings_equal(name, "solutions_not_populated.txt")
+		/* Solutions beside the mark are old ones, which the next run would miss. */
+		if (!strings_equal(name, UNPOPULATED_MARK) && !solution_is_name(name)
 		    && !archive_add(writer, directory, name, name, NULL, why))
 			return false;
 	}
@@ -151,20 +152,32 @@ add_descriptions(const struct run_job *job, struct archive_writer *writer, struc
 	       && archive_add_bytes(writer, "comparison.json", &comparison, why);
 }
 
+/* A tarball on its way. */
+struct sending {
+	struct store_upload *upload;
+	struct tick tick;
+	int64_t sent; /* bytes */
+};
+
 static bool
 to_store(void *data, const void *bytes, size_t length, struct failure *why)
 {
-	return store_upload_write(data, bytes, length, why);
+	struct sending *sending = data;
+	sending->sent += (int64_t)length;
+	if (!tick_tell(&sending->tick, sending->sent, 0))
+		return fail(why, FAILURE_CANCELLED, "stopped while the results were stored");
+	return store_upload_write(sending->upload, bytes, length, why);
 }
 
 static bool
 write_results(struct run_job *job, struct store_upload *upload)
 {
+	struct sending sending = {.upload = upload, .tick = steps_tick(job->steps, "bytes")};
 	scoped(archive_drop) struct archive_writer *writer = NULL;
 	scoped(strings_done) struct strings skip = STRINGS_INIT;
 	if (!job->config->include_jar)
 		strings_add(&skip, "run/moolloy.jar");
-	return archive_begin(job->config->compression, to_store, upload, &writer, &job->why)
+	return archive_begin(job->config->compression, to_store, &sending, &writer, &job->why)
 	       && add_descriptions(job, writer, &job->why)
 	       && archive_add(writer, job->directory_fd, "model", "model", NULL, &job->why)
 	       && archive_add(writer, job->directory_fd, "run", "run", &skip, &job->why)

@@ -8,6 +8,8 @@
 #include "outside/command.h"
 #include "remote/store.h"
 
+#define UNPOPULATED_MARK "solutions_not_populated.txt"
+
 /* The fields stand in the order of the work. */
 struct run_job {
 	const struct run_config *config;

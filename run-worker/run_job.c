@@ -9,8 +9,6 @@
 #include "outside/archive.h"
 #include "package.h"
 
-#define UNPOPULATED_MARK "solutions_not_populated.txt"
-
 static void
 run_job_done(struct run_job *job)
 {
@@ -138,10 +136,12 @@ compare(struct run_job *job)
 		return false;
 	comparison_make(comparison);
 	job->outcome->correct = comparison->equal && job->outcome->return_code == 0;
-	if (!comparison->equal && job->outcome->return_code == 0)
+	if (!comparison->equal && job->outcome->return_code == 0) {
 		fail(&job->outcome->why, FAILURE_WRONG_SOLUTIONS,
 		     "the run's %zu solutions are not the model's %zu", comparison->run.count,
 		     comparison->model.count);
+		job->outcome->why.step = "compare";
+	}
 	return true;
 }
 
@@ -149,7 +149,8 @@ compare(struct run_job *job)
 static bool
 populate(struct run_job *job)
 {
-	return !job->populate || job->comparison.run.count == 0 || package_model(job);
+	bool any = job->comparison.run.count > 0 && job->comparison.equal;
+	return !job->populate || !any || package_model(job);
 }
 
 /* ---- the job ---- */

@@ -41,8 +41,9 @@ bool must_check archive_begin(const char *compression, archive_sink *sink, void 
                               struct archive_writer **ret, struct failure *why);
 /*
  * Adds what stands at dir/path under the name `name`, a directory with all below it. Regular files,
- * directories and symbolic links (as links); others are left out. Owners are left out, times kept.
- * A file that shrinks meanwhile is padded. `skip`, if not NULL, lists names inside the tarball
+ * directories and symbolic links (as links), down to 64 levels; others are left out. Owners are
+ * left out, times kept. A file that shrinks meanwhile is padded. `skip`, if not NULL, lists names
+ * inside the tarball
  * ("run/moolloy.jar") to leave out.
  */
 bool must_check archive_add(struct archive_writer *writer, int dir, const char *path,

@@ -140,11 +140,12 @@ drain_all(struct running *running, struct failure *why)
 static void
 drain_status(struct running *running)
 {
+	char block[1024];
 	ssize_t got = 1;
 	while (running->status_fd >= 0 && got > 0) {
-		got = read(running->status_fd, text_reserve(&running->status, 1024), 1024);
+		got = read(running->status_fd, block, sizeof block);
 		if (got > 0)
-			running->status.length += (size_t)got;
+			text_add(&running->status, block, (size_t)got);
 		else if (got == 0)
 			close_fd(&running->status_fd);
 	}

@@ -82,7 +82,8 @@ make_world(void **state)
 	world->directory = format("%s/12-3", world->top);
 	config_init(&run_settings, &world->config);
 	replace_string(&world->config.java, "/bin/sh");
-	world->config.worker.store.path = format("%s/store", world->top);
+	scoped_free char *store = format("%s/store", world->top);
+	replace_string(&world->config.worker.store.path, store);
 	use_script(world, "printf 'now\\nA\\n' > alloy_solutions_9.xml; echo out; echo err >&2");
 	world->job = (struct job){.id = copy_string("12"),
 	                          .type = JOB_RUN,

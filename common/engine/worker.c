@@ -153,6 +153,13 @@ read_options(int argc, char **argv, struct options *options, struct failure *why
 
 /* ---- configuration ---- */
 
+/* To show the settings, what is missing or does not fit together yet does not matter. */
+static bool
+is_just_looking(const struct options *options)
+{
+	return strings_equal(options->verb, "show-config");
+}
+
 /* The system's files: the shared one if it is there, the worker's own, that of the instance if it
  * is there. */
 static bool
@@ -164,6 +171,8 @@ read_system_files(const struct options *options, void *config, struct failure *w
 	if (file_exists(AT_FDCWD, CONFIG_COMMON)
 	    && !config_read_file(&worker_settings_table, config, CONFIG_COMMON, why))
 		return false;
+	if (!file_exists(AT_FDCWD, own) && is_just_looking(options))
+		return true;
 	if (!file_exists(AT_FDCWD, own))
 		return fail(why, FAILURE_CONFIGURATION,
 		            "%s does not exist; write it, or name a file with --config", own);
@@ -208,7 +217,7 @@ load(void *data, void *config, struct failure *why)
 	config_init(program->settings, config);
 	if (name_instance(options, config, why) && read_files(options, config, why)
 	    && config_read_secrets(program->settings, config, why)
-	    && program->check(config, false, why))
+	    && (is_just_looking(options) || program->check(config, false, why)))
 		return true;
 	/* Whatever is wrong with a configuration, it is the configuration that is wrong. */
 	if (why->code != FAILURE_CONFIGURATION) {

@@ -9,6 +9,7 @@
 
 #define CONFIG_LIMIT (64 * 1024)
 #define SECRET_LIMIT 4096
+#define WIDTH        96
 
 void
 config_init(const struct settings *table, void *config)
@@ -214,14 +215,20 @@ struct showing {
 	struct text *text;
 };
 
-/* Plain where YAML reads it back as it stands, else in single quotes. */
+/* Can YAML read it back unquoted? */
+static bool
+is_plain(const char *value)
+{
+	static const char harmless[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+=-:@";
+	return value[0] && !strchr("-:@=", value[0]) && !ends_with(value, ":")
+	       && value[strspn(value, harmless)] == '\0';
+}
+
 static void
 add_value(struct text *text, const char *value)
 {
-	static const char harmless[] =
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+=";
-	bool plain = value[0] && value[strspn(value, harmless)] == '\0';
-	if (plain) {
+	if (is_plain(value)) {
 		text_add_string(text, value);
 		return;
 	}
@@ -243,6 +250,23 @@ add_list(struct text *text, char *items)
 	}
 }
 
+/* As comment lines of at most WIDTH columns. */
+static void
+add_comment(struct text *text, const char *comment)
+{
+	while (*comment) {
+		size_t length = strlen(comment);
+		if (length > WIDTH) {
+			length = WIDTH;
+			while (length > 1 && comment[length] != ' ')
+				length--;
+		}
+		text_addf(text, "# %.*s\n", (int)length, comment);
+		comment += length;
+		comment += strspn(comment, " ");
+	}
+}
+
 static void
 show_row(const struct setting *row, void *data)
 {
@@ -250,8 +274,10 @@ show_row(const struct setting *row, void *data)
 	struct text *text = showing->text;
 	scoped_free char *value = setting_text(row, showing->config);
 	scoped_free char *kind = setting_kind(row);
-	text_addf(text, "# %s (%s%s)\n%s:", row->help, kind,
-	          row->fixed ? "; a change needs a restart" : "", row->name);
+	scoped_free char *comment = format("%s (%s%s)", row->help, kind,
+	                                   row->fixed ? "; a change needs a restart" : "");
+	add_comment(text, comment);
+	text_addf(text, "%s:", row->name);
 	if (row->type == SETTING_LIST && value) {
 		add_list(text, value);
 	} else if (value) {

@@ -79,6 +79,30 @@ def solutions(jar):
     return models.expected_solutions(jar)
 
 
+@pytest.fixture
+def archive(tmp_path, solutions):
+    """Makes a model's archive. By default it is populated, with the right solutions."""
+    def make(als=models.KNAPSACK, expected=solutions, format="tar.bz2", **more):
+        return models.make_model(tmp_path / f"model.{format}", als, expected, format, **more)
+    return make
+
+
+@pytest.fixture
+def busy(jar, archive):
+    """Gives the run worker of a site a job that goes on for ever, with a process in a session of its
+    own; the job's id, and the seconds that this process sleeps."""
+    def make(site, **request):
+        seconds = models.unique_seconds()
+        als = models.misbehaving(f"spawn {seconds}", "delay 3600")
+        if not site.commit:
+            site.add_built_commit(jar)
+        job = site.request_run(site.add_model(f"busy {seconds}", archive(als), ci=False), **request)
+        programs.wait_for(lambda: workers.sleepers(seconds), "the process that the run leaves")
+        return job, seconds
+
+    return make
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()

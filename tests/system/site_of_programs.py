@@ -152,6 +152,15 @@ class Site:
         self.commit = self.commit or commit
         return commit
 
+    def request_build(self, commit):
+        """As a person asks for it; the job's id."""
+        sql = self.dashboard.sql
+        sql("INSERT INTO jobs (type, commit_id, requested_at, queue, secret, visible_at)"
+            " SELECT 'build', id, 0, 'build', ?, 0 FROM commits WHERE sha = ?",
+            secrets.token_hex(16), commit)
+        self.dashboard.post("/queue/cancel", {"poll": "nobody's"})
+        return sql("SELECT max(id) AS id FROM jobs")[0]["id"]
+
     def request_run(self, model, commit=None, kind="performance", algorithm=None):
         """As a person asks for it; the job's id."""
         sql = self.dashboard.sql

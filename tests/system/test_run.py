@@ -18,14 +18,6 @@ def site(jar):
 
 
 @pytest.fixture
-def archive(tmp_path, solutions):
-    """Makes a model's archive. By default it is populated, with the right solutions."""
-    def make(als=models.KNAPSACK, expected=solutions, format="tar.bz2", **more):
-        return models.make_model(tmp_path / f"model.{format}", als, expected, format, **more)
-    return make
-
-
-@pytest.fixture
 def run(site, archive, request):
     """Runs such a model; the finished job."""
     def run(*arguments, **more):

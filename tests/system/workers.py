@@ -62,12 +62,15 @@ class Worker:
 
     def start(self):
         """Starts it and waits until the dashboard knows it."""
+        self.launch()
+        self.wait_until(lambda status: status.get("registered"), "registered")
+        return self
+
+    def launch(self):
         self.directory.joinpath(f"{self.program}.json").unlink(missing_ok=True)
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(self.command, env=self.environment, stdout=log,
                                             stderr=log, stdin=subprocess.DEVNULL)
-        self.wait_until(lambda status: status.get("registered"), "registered")
-        return self
 
     def run(self, *arguments, stdin=None):
         """Another process of it, to its end, with the same configuration."""

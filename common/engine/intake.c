@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "engine/settle.h"
+#include "outside/child.h"
 
 #define WAIT          20000
 #define BRIEF         1000
@@ -92,7 +93,10 @@ has_tools(struct intake *intake, int64_t now, struct failure *why)
 	if (!intake->probed || (missing && now - intake->probed >= PROBE_AGAIN)) {
 		intake->probed = now;
 		failure_clear(&intake->tools);
-		if (services->program->check(services->config, true, &intake->tools))
+		bool good = services->program->check(services->config, true, &intake->tools);
+		/* A probe of the box leaves the box's own first process to us. */
+		child_end_descendants();
+		if (good)
 			return true;
 	}
 	if (intake->tools.code == FAILURE_NONE)

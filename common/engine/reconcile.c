@@ -48,7 +48,7 @@ reconcile_claim(const struct services *services, const char *name, struct failur
 	scoped(failure_done) struct failure unreadable = FAILURE_INIT;
 	if (!claim_read(state, name, &claim, &unreadable)) {
 		log_failure(LEVEL_ERROR, NULL, &unreadable, "parked a claim that cannot be read");
-		return claim_park(state, name, why);
+		return claim_park(state, name, why) && outbox_count_parked(services->outbox, why);
 	}
 	if (was_settled(services, &claim))
 		return claim_remove(state, &claim, why);

@@ -139,12 +139,13 @@ read_entries(struct outbox *outbox, struct failure *why)
 	return true;
 }
 
-static bool
-count_parked(struct outbox *outbox, struct failure *why)
+bool
+outbox_count_parked(struct outbox *outbox, struct failure *why)
 {
 	scoped(strings_done) struct strings names = STRINGS_INIT;
 	if (!directory_list(outbox->parked, ".", &names, why))
 		return false;
+	outbox->parked_count = 0;
 	for (size_t i = 0; i < names.count; i++)
 		outbox->parked_count += ends_with(names.items[i], ".json");
 	return true;
@@ -164,7 +165,7 @@ outbox_open(const char *state_directory, struct outbox **ret, struct failure *wh
 	outbox->directory = outbox->parked = -1;
 	if (!open_directory(state_directory, "outbox", &outbox->directory, why)
 	    || !open_directory(state_directory, "parked", &outbox->parked, why)
-	    || !read_entries(outbox, why) || !count_parked(outbox, why))
+	    || !read_entries(outbox, why) || !outbox_count_parked(outbox, why))
 		return false;
 	/* From the clock on, so that no name of an earlier life comes again in parked. */
 	if (outbox->last < (uint64_t)wall_ms())

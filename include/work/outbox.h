@@ -80,6 +80,8 @@ bool outbox_ends(const struct outbox *outbox, const char *job, int attempt);
 
 int64_t outbox_count(const struct outbox *outbox);
 int64_t outbox_parked(const struct outbox *outbox);
+/* Counts them anew, after somebody else put something into parked. */
+bool must_check outbox_count_parked(struct outbox *outbox, struct failure *why);
 /* Puts bytes that could not be understood (a queue's message) into parked, under a new name that
  * begins with `kind`. */
 bool must_check outbox_park_bytes(struct outbox *outbox, const char *kind, const char *bytes,

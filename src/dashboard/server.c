@@ -32,6 +32,7 @@ struct server {
 	int requests;
 	struct loop_source *ready; /* MHD's own epoll has something */
 	struct loop_source *due;   /* MHD's next timeout */
+	bool resumed;              /* connections wait for MHD's next run */
 };
 
 struct field {
@@ -229,6 +230,7 @@ request_take_file(struct request *request, int64_t limit)
 static void
 wake(struct server *server)
 {
+	server->resumed = true;
 	loop_timer_at(server->due, 0);
 }
 
@@ -514,8 +516,12 @@ static void
 turn(struct server *server)
 {
 	MHD_UNSIGNED_LONG_LONG wait;
+	server->resumed = false;
 	MHD_run(server->daemon);
-	if (MHD_get_timeout(server->daemon, &wait) == MHD_YES)
+	/* A request may have answered another, which MHD's timeout does not know of. */
+	if (server->resumed)
+		loop_timer_at(server->due, 0);
+	else if (MHD_get_timeout(server->daemon, &wait) == MHD_YES)
 		loop_timer_at(server->due, clock_ms() + (int64_t)wait);
 	else
 		loop_timer_off(server->due);

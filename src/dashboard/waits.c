@@ -17,6 +17,8 @@ struct wait {
 	struct wait *next;
 };
 
+#define CANCELLED 16
+
 struct waits {
 	struct database *db;
 	struct loop_source *turn; /* looks for changes of the database */
@@ -24,6 +26,9 @@ struct waits {
 	struct wait *first;       /* waiting longest */
 	int64_t seen;             /* version of the database when it was looked at last */
 	bool ended;
+	/* The polls cancelled last: a cancel may overtake the request that it is to end. */
+	char *cancelled[CANCELLED];
+	size_t next_cancelled;
 };
 
 static void
@@ -210,6 +215,8 @@ waits_free(struct waits **waits)
 		return;
 	loop_source_drop(&(*waits)->turn);
 	loop_source_drop(&(*waits)->due);
+	for (size_t i = 0; i < CANCELLED; i++)
+		free((*waits)->cancelled[i]);
 	free_pointer(waits);
 }
 
@@ -220,6 +227,15 @@ append(struct waits *waits, struct wait *wait)
 	while (*at)
 		at = &(*at)->next;
 	*at = wait;
+}
+
+static bool
+was_cancelled(const struct waits *waits, const char *poll)
+{
+	for (size_t i = 0; poll && i < CANCELLED; i++)
+		if (strings_equal(waits->cancelled[i], poll))
+			return true;
+	return false;
 }
 
 void
@@ -233,9 +249,10 @@ waits_add(struct waits *waits, struct request *request, struct wait_wish *wish)
 	wait->poll = copy_string(wish->poll);
 	wait->lease_ms = wish->lease_ms;
 	wait->deadline = clock_ms() + wish->wait_ms;
-	if (!waits->ended && satisfy(waits, wait)) {
+	bool over = waits->ended || was_cancelled(waits, wish->poll);
+	if (!over && satisfy(waits, wait)) {
 		wait_free(wait);
-	} else if (waits->ended || wish->wait_ms == 0) {
+	} else if (over || wish->wait_ms == 0) {
 		answer_none(request);
 		wait_free(wait);
 	} else {
@@ -249,6 +266,8 @@ waits_add(struct waits *waits, struct request *request, struct wait_wish *wish)
 void
 waits_cancel(struct waits *waits, const char *poll)
 {
+	replace_string(&waits->cancelled[waits->next_cancelled], poll);
+	waits->next_cancelled = (waits->next_cancelled + 1) % CANCELLED;
 	for (struct wait *wait = waits->first; wait; wait = wait->next)
 		if (strings_equal(wait->poll, poll))
 			wait->deadline = 0;

@@ -1,0 +1,91 @@
+"""The sample configuration and the man page of a worker say what the program's table of settings says."""
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+import yaml
+
+from programs import BUILD
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+WORKERS = ["run-worker"]
+# What each does not start without.
+NEEDED = {"run-worker": "", "build-worker": "repository.url: https://example.org/moolloy.git\n"}
+
+
+def show_config(worker, file):
+    return subprocess.run([BUILD / f"moolloy-{worker}", "show-config", "--config", file], check=True,
+                          capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def shown(tmp_path):
+    """show-config of a worker with no more configuration than it needs: its defaults."""
+
+    def show(worker):
+        (tmp_path / "needed.yaml").write_text(NEEDED[worker])
+        return show_config(worker, tmp_path / "needed.yaml")
+
+    return show
+
+
+def flat(settings, prefix=""):
+    """{"run": {"java": ...}} as {"run.java": ...}."""
+    result = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            result |= flat(value, f"{prefix}{name}.")
+        else:
+            result[prefix + name] = value
+    return result
+
+
+def page(worker):
+    return (TOP / worker / f"moolloy-{worker}.8").read_text().replace("\\-", "-")
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_sample_configuration_is_the_default(worker, shown):
+    assert show_config(worker, TOP / "etc" / f"{worker}.yaml") == shown(worker)
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_sample_configuration_holds_every_setting_of_the_worker(worker, shown):
+    other = "build-worker" if worker == "run-worker" else "run-worker"
+    own = yaml.safe_load(shown(worker)).keys() - yaml.safe_load(shown(other)).keys()
+    sample = flat(yaml.safe_load((TOP / "etc" / f"{worker}.yaml").read_text()))
+    # Both have these, each with its own default.
+    assert sample.keys() == own | {"queues", "state-directory"}
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_man_page_lists_every_setting(worker, shown):
+    section = page(worker).partition(".SH SETTINGS\n")[2].partition(".SH FILES\n")[0]
+    listed = re.findall(r"^\.TP\n\.B (\S+)$", section, re.M)
+    assert sorted(listed) == sorted(yaml.safe_load(shown(worker)))
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_man_page_tells_what_each_setting_means(worker, shown):
+    text = " ".join(page(worker).split())
+    for help_, limits in re.findall(r"^# (.*) \(([^()]*)\)$", shown(worker), re.M):
+        assert help_ in text
+        assert limits[0].upper() + limits[1:] + "; default:" in text, help_
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_man_page_lists_every_option(worker):
+    usage = subprocess.run([BUILD / f"moolloy-{worker}", "--help"], check=True,
+                           capture_output=True, text=True).stdout
+    for option in re.findall(r"^  (--\S+|SIG\w+|serve|run-job|check-config|show-config)\b", usage, re.M):
+        assert re.search(rf"^\.BI? {option}\b", page(worker), re.M), option
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_man_page_is_well_formed(worker):
+    shown = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l",
+                            TOP / worker / f"moolloy-{worker}.8"], capture_output=True, text=True,
+                           env=os.environ | {"LC_ALL": "C.UTF-8", "MANWIDTH": "80"}, check=True)
+    assert "SETTINGS" in shown.stdout and not shown.stderr

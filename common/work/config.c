@@ -74,7 +74,9 @@ compare_name(const struct setting *row, void *data)
 static bool
 fail_unknown(const struct reading *reading, const struct yaml_event_seen *seen, struct failure *why)
 {
-	struct nearest nearest = {.wanted = seen->key, .distance = 4};
+	/* A name of which half is wrong was not meant. */
+	int half = (int)strlen(seen->key) / 2 + 1;
+	struct nearest nearest = {.wanted = seen->key, .distance = half < 4 ? half : 4};
 	settings_each(reading->table, compare_name, &nearest);
 	if (!nearest.name)
 		return fail(why, FAILURE_CONFIGURATION,
@@ -140,8 +142,11 @@ config_read_file(const struct settings *table, void *config, const char *path, s
 	if (yaml_walk(text_string(&text), text.length, visit, &reading, why))
 		return true;
 	if (why && why->code == FAILURE_BAD_MESSAGE) {
+		/* "line 3: ..." becomes "FILE:3: ...", as for settings. */
 		scoped_free char *message = copy_string(why->message);
-		return fail(why, FAILURE_CONFIGURATION, "%s: %s", path, message);
+		bool line = starts_with(message, "line ");
+		return fail(why, FAILURE_CONFIGURATION, "%s:%s%s", path, line ? "" : " ",
+		            message + (line ? strlen("line ") : 0));
 	}
 	return false;
 }

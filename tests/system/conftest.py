@@ -15,6 +15,7 @@ from site_of_programs import Site
 
 PR_SET_CHILD_SUBREAPER = 36
 LOG_LINES = 60
+HERE = pathlib.Path(__file__).resolve().parent
 
 sites = []
 

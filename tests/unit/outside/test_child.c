@@ -93,11 +93,17 @@ starts_with_standard_signals(void **state)
 	sigaddset(&blocked, SIGTERM);
 	sigprocmask(SIG_BLOCK, &blocked, &before);
 	signal(SIGPIPE, SIG_IGN);
-	run(&start, "grep -E 'Sig(Blk|Ign)' /proc/self/status", &output);
+	run(&start,
+	    "while read name value; do case $name in Sig[BI]*) echo $value;; esac; done "
+	    "< /proc/$$/status",
+	    &output);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	signal(SIGPIPE, SIG_DFL);
-	assert_string_equal(text_string(&output),
-	                    "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+	char *second;
+	/* 32 and 33 are the C library's own, which posix_spawn() of some parent may have set. */
+	const unsigned long long internal = 3ULL << 31;
+	assert_int_equal(strtoull(text_string(&output), &second, 16), 0);
+	assert_int_equal(strtoull(second, NULL, 16) & ~internal, 0);
 }
 
 static void

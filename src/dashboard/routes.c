@@ -3,9 +3,13 @@
 #include <string.h>
 
 #include "access.h"
+#include "api.h"
 #include "contract.h"
 #include "desk.h"
+#include "downloads.h"
+#include "forms.h"
 #include "hook.h"
+#include "pages.h"
 #include "upload.h"
 
 enum access {
@@ -44,6 +48,39 @@ static const struct route routes[] = {
     {"POST", "/queue/extend", GUARDED, KIB(64), desk_extend},
     {"POST", "/queue/acknowledge", GUARDED, KIB(64), desk_acknowledge},
     {"POST", "/queue/release", GUARDED, KIB(64), desk_release},
+
+    /* What people look at. */
+    {"GET", "/", OPEN, 0, page_overview},
+    {"GET", "/commits", OPEN, 0, page_commits},
+    {"GET", "/commits/:", OPEN, 0, page_commit},
+    {"GET", "/builds", OPEN, 0, page_builds},
+    {"GET", "/runs", OPEN, 0, page_runs},
+    {"GET", "/jobs/:", OPEN, 0, page_job},
+    {"GET", "/models", OPEN, 0, page_models},
+    {"GET", "/models/:", OPEN, 0, page_model},
+    {"GET", "/workers", OPEN, 0, page_workers},
+
+    /* What they take home: jars and results want the password, as of old. */
+    {"GET", "/commits/:/download", GUARDED, 0, download_jar},
+    {"GET", "/jobs/:/result", GUARDED, 0, download_result},
+    {"GET", "/models/:/download", GUARDED, 0, download_model},
+
+    /* What they ask for. */
+    {"POST", "/commits/:/build", GUARDED, KIB(64), form_build},
+    {"POST", "/models", GUARDED, FILE_BODY, form_model},
+    {"POST", "/models/:/run", GUARDED, KIB(64), form_run},
+    {"POST", "/models/:/ci", GUARDED, KIB(64), form_ci},
+
+    /* The same as the pages, for programs. */
+    {"GET", "/api/overview", OPEN, 0, api_overview},
+    {"GET", "/api/commits", OPEN, 0, api_commits},
+    {"GET", "/api/commits/:", OPEN, 0, api_commit},
+    {"GET", "/api/builds", OPEN, 0, api_builds},
+    {"GET", "/api/runs", OPEN, 0, api_runs},
+    {"GET", "/api/jobs/:", OPEN, 0, api_job},
+    {"GET", "/api/models", OPEN, 0, api_models},
+    {"GET", "/api/models/:", OPEN, 0, api_model},
+    {"GET", "/api/workers", OPEN, 0, api_workers},
 };
 
 /* ---- which one ---- */

@@ -1,6 +1,7 @@
 #include "outside/usage.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #define READ_LIMIT (1024 * 1024)
 #define PATH_ROOM  4096
+#define PREFIX     "command-" /* of our cgroups' names; the maker's pid follows */
 
 /* ---- where our cgroup is ---- */
 
@@ -80,13 +82,21 @@ read_text(const char *directory, const char *name, struct text *text)
 	return file_read(AT_FDCWD, path, READ_LIMIT, text, NULL);
 }
 
-/* One that an earlier process of our number left is made anew, for it has counted before. */
-static bool
-make_directory(const char *path)
+/* Those of processes that were killed, one that had our own number included. */
+static void
+remove_old(const char *own)
 {
-	if (mkdir(path, 0755) == 0)
-		return true;
-	return errno == EEXIST && rmdir(path) == 0 && mkdir(path, 0755) == 0;
+	scoped(strings_done) struct strings names = STRINGS_INIT;
+	if (!directory_list(AT_FDCWD, own, &names, NULL))
+		return;
+	for (size_t i = 0; i < names.count; i++) {
+		scoped_free char *path = format("%s/%s", own, names.items[i]);
+		if (!starts_with(names.items[i], PREFIX))
+			continue;
+		pid_t maker = atoi(names.items[i] + strlen(PREFIX));
+		if (maker == getpid() || (maker > 0 && kill(maker, 0) < 0 && errno == ESRCH))
+			rmdir(path);
+	}
 }
 
 static void
@@ -95,10 +105,11 @@ make_cgroup(struct usage *usage)
 	scoped_free char *own = own_cgroup();
 	if (!own)
 		return;
-	scoped_free char *path = format("%s/command-%d", own, (int)getpid());
+	scoped_free char *path = format("%s/" PREFIX "%d", own, (int)getpid());
 	scoped_free char *processes = format("%s/cgroup.procs", path);
 	scoped_free char *peak = format("%s/memory.peak", path);
-	if (!make_directory(path))
+	remove_old(own);
+	if (mkdir(path, 0755) < 0)
 		return;
 	usage->cgroup = take_pointer(&path);
 	usage->joining = open(processes, O_WRONLY | O_CLOEXEC);

@@ -31,6 +31,12 @@ def shown(tmp_path):
     return show
 
 
+def helps(text):
+    """What show-config says of each setting: what it means, and its limits. Comments may go over lines."""
+    for comment in re.findall(r"(?:^# .*\n)+", text, re.M):
+        yield re.fullmatch(r"(.*) \(([^()]*)\)", " ".join(comment.replace("# ", "").split())).groups()
+
+
 def flat(settings, prefix=""):
     """{"run": {"java": ...}} as {"run.java": ...}."""
     result = {}
@@ -70,7 +76,7 @@ def test_man_page_lists_every_setting(worker, shown):
 @pytest.mark.parametrize("worker", WORKERS)
 def test_man_page_tells_what_each_setting_means(worker, shown):
     text = " ".join(page(worker).split())
-    for help_, limits in re.findall(r"^# (.*) \(([^()]*)\)$", shown(worker), re.M):
+    for help_, limits in helps(shown(worker)):
         assert help_ in text
         assert limits[0].upper() + limits[1:] + "; default:" in text, help_
 

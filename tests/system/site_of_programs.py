@@ -46,21 +46,27 @@ class Site:
         config = self.path / "dashboard.yaml"
         lines = [f"store.path: {self.store}\n"]
         if password:
-            self.password_file = self.path / "password"
-            self.password_file.write_text(password + "\n")
-            self.password_file.chmod(0o600)
-            lines += [f"username: tester\npassword-file: {self.password_file}\n"]
+            self.password_file = self.write_secret("password", password)
+            hook = self.write_secret("hook", "hook")
+            lines += [f"username: tester\npassword-file: {self.password_file}\n"
+                      f"hook-secret-file: {hook}\n"]
         config.write_text("".join(lines))
         return Dashboard(self.path / "dashboard", ["--config", config],
                          "tester" if password else None, password)
 
-    def start_workers(self, names):
+    def write_secret(self, name, secret):
+        path = self.path / name
+        path.touch(0o600)
+        path.write_text(secret + "\n")
+        return path
+
+    def start_workers(self, names, start=True):
         if "build" in names:
             self.commit = make_repository.make_repositories(self.repositories)
             self.build_worker = self.add_worker("build")
         if "run" in names:
             self.run_worker = self.add_worker("run")
-        for worker in self.workers:
+        for worker in self.workers if start else []:
             worker.start()
 
     def add_worker(self, kind, name=None, **settings):

@@ -531,7 +531,7 @@ def test_verbs_and_options(tmp_path):
     assert run("serve", "too", "much").returncode == 64
     (tmp_path / "c.yaml").write_text("listen: 127.0.0.1:0\n")
     shown = run("--config", tmp_path / "c.yaml", "--data", tmp_path / "d", "show-config")
-    assert shown.returncode == 0 and f"store.path: '{tmp_path}/d/store'\n" in shown.stdout
+    assert shown.returncode == 0 and f"store.path: {tmp_path}/d/store\n" in shown.stdout
     (tmp_path / "shown.yaml").write_text(shown.stdout)
     assert run("--config", tmp_path / "shown.yaml", "show-config").stdout == shown.stdout
     assert run("--config", tmp_path / "shown.yaml", "check-config").returncode == 0

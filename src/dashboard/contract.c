@@ -198,9 +198,10 @@ static char *
 last_bytes(const char *text, size_t limit)
 {
 	size_t length = text ? strlen(text) : 0;
-	if (length > limit)
-		text += length - limit;
-	while (length > limit && ((unsigned char)*text & 0xc0) == 0x80)
+	if (length <= limit)
+		return copy_string(text);
+	text += length - limit;
+	while (((unsigned char)*text & 0xc0) == 0x80)
 		text++;
 	return copy_string(text);
 }

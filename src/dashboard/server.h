@@ -101,10 +101,6 @@ void request_answer(struct request *request, const struct answer *answer);
 /* A text of TYPE_HTML; formatted. Markup in values is the caller's to escape. */
 void request_answer_text(struct request *request, int status, const char *fmt, ...)
     printf_like(3, 4);
-/* 200 "OK" if it is good, else request_answer_failure(). */
-void request_answer_result(struct request *request, bool good, const struct failure *why);
-/* 303 to the path on this host (302 for a client of HTTP/1.0). */
-void request_answer_see(struct request *request, const char *path);
 /*
  * The status that fits the failure, with its message in the contract's words: not-found 404
  * "404 - Not found: ...", rejected and bad-message 400, forbidden 403, conflict 409; anything else

@@ -2,6 +2,7 @@
 #ifndef DASHBOARD_SITE_H
 #define DASHBOARD_SITE_H
 
+#include "answers.h"
 #include "config.h"
 #include "database.h"
 #include "remote/store.h"

@@ -10,9 +10,7 @@ import yaml
 from programs import BUILD
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-WORKERS = ["run-worker"]
-# What each does not start without.
-NEEDED = {"run-worker": "", "build-worker": "repository.url: https://example.org/moolloy.git\n"}
+WORKERS = ["build-worker", "run-worker"]
 
 
 def show_config(worker, file):
@@ -22,11 +20,11 @@ def show_config(worker, file):
 
 @pytest.fixture
 def shown(tmp_path):
-    """show-config of a worker with no more configuration than it needs: its defaults."""
+    """show-config of a worker without any configuration: its defaults."""
 
     def show(worker):
-        (tmp_path / "needed.yaml").write_text(NEEDED[worker])
-        return show_config(worker, tmp_path / "needed.yaml")
+        (tmp_path / "empty.yaml").touch()
+        return show_config(worker, tmp_path / "empty.yaml")
 
     return show
 
@@ -64,6 +62,14 @@ def test_sample_configuration_holds_every_setting_of_the_worker(worker, shown):
     sample = flat(yaml.safe_load((TOP / "etc" / f"{worker}.yaml").read_text()))
     # Both have these, each with its own default.
     assert sample.keys() == own | {"queues", "state-directory"}
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_shared_sample_is_the_default_and_holds_every_shared_setting(worker, shown):
+    common = TOP / "etc" / "common.yaml"
+    own = flat(yaml.safe_load((TOP / "etc" / f"{worker}.yaml").read_text())).keys()
+    assert show_config(worker, common) == shown(worker)
+    assert yaml.safe_load(common.read_text()).keys() == yaml.safe_load(shown(worker)).keys() - own
 
 
 @pytest.mark.parametrize("worker", WORKERS)

@@ -9,8 +9,10 @@
 
 #define BYTES_LIMIT (64 * 1024)
 #define DEPTH_LIMIT 8
+#define KEYS_LIMIT  1000
 
 struct walk {
+	const char *bytes;
 	yaml_parser_t parser;
 	yaml_event_t event;
 	bool pending; /* event holds one */
@@ -35,6 +37,23 @@ line_of(const struct walk *walk)
 	return (int)walk->event.start_mark.line + 1;
 }
 
+/* Where the parser stopped, as a person counts. It tells bad bytes by their offset, and a word
+ * without a colon only after the end of its line. */
+static size_t
+line_of_problem(const struct walk *walk)
+{
+	const yaml_parser_t *parser = &walk->parser;
+	if (parser->error == YAML_READER_ERROR) {
+		size_t line = 1;
+		for (size_t i = 0; i < parser->problem_offset; i++)
+			line += walk->bytes[i] == '\n';
+		return line;
+	}
+	if (strings_equal(parser->context, "while scanning a simple key"))
+		return parser->context_mark.line + 1;
+	return parser->problem_mark.line + 1;
+}
+
 /* Puts the next event in place of the last. */
 static bool
 next(struct walk *walk)
@@ -44,8 +63,7 @@ next(struct walk *walk)
 	walk->pending = yaml_parser_parse(&walk->parser, &walk->event);
 	if (walk->pending)
 		return true;
-	return fail(walk->why, FAILURE_BAD_MESSAGE, "line %zu: %s",
-	            walk->parser.problem_mark.line + 1,
+	return fail(walk->why, FAILURE_BAD_MESSAGE, "line %zu: %s", line_of_problem(walk),
 	            walk->parser.problem ? walk->parser.problem : "cannot be read");
 }
 
@@ -55,7 +73,7 @@ refuse(const struct walk *walk, const char *what)
 	return fail(walk->why, FAILURE_BAD_MESSAGE, "line %d: %s", line_of(walk), what);
 }
 
-/* Anchors and tags have no place here, aliases least of all. */
+/* Anchors and tags have no place here, aliases least of all; and text is handed on as strings. */
 static bool
 is_simple(const struct walk *walk)
 {
@@ -65,6 +83,8 @@ is_simple(const struct walk *walk)
 	case YAML_SCALAR_EVENT:
 		if (walk->event.data.scalar.anchor || walk->event.data.scalar.tag)
 			return refuse(walk, "anchors and tags are not allowed");
+		if (memchr(walk->event.data.scalar.value, '\0', walk->event.data.scalar.length))
+			return refuse(walk, "a NUL character is not allowed");
 		return true;
 	case YAML_SEQUENCE_START_EVENT:
 		if (walk->event.data.sequence_start.anchor || walk->event.data.sequence_start.tag)
@@ -86,8 +106,6 @@ tell(const struct walk *walk, enum yaml_kind kind, const char *key)
 	if (kind != YAML_LIST) {
 		seen.value = (const char *)walk->event.data.scalar.value;
 		seen.plain = walk->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-		if (strlen(seen.value) != walk->event.data.scalar.length)
-			return refuse(walk, "a NUL character is not allowed");
 	}
 	return walk->visit(&seen, walk->data, walk->why);
 }
@@ -137,6 +155,8 @@ walk_pair(struct walk *walk, const char *prefix, int depth)
 	if (strings_contain(&walk->keys, key))
 		return fail(walk->why, FAILURE_BAD_MESSAGE, "line %d: %s stands there twice",
 		            line_of(walk), key);
+	if (walk->keys.count == KEYS_LIMIT)
+		return refuse(walk, "too many keys");
 	strings_add(&walk->keys, key);
 	return walk_value(walk, key, depth);
 }
@@ -188,7 +208,8 @@ yaml_walk(const char *bytes, size_t length,
           bool (*visit)(const struct yaml_event_seen *seen, void *data, struct failure *why),
           void *data, struct failure *why)
 {
-	scoped(walk_done) struct walk walk = {.visit = visit, .data = data, .why = why};
+	scoped(walk_done) struct walk walk = {
+	    .bytes = bytes, .visit = visit, .data = data, .why = why};
 	if (length > BYTES_LIMIT)
 		return fail(why, FAILURE_BAD_MESSAGE, "more than %d bytes", BYTES_LIMIT);
 	if (!yaml_parser_initialize(&walk.parser))

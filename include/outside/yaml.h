@@ -3,8 +3,8 @@
  * the existing dashboard. JSON is YAML too.
  *
  * A document must be one mapping (or empty); nested keys are joined by dots ("store.type"), whether
- * written nested or dotted. Anchors, aliases, tags, non-scalar keys, duplicate keys, more than 8
- * levels and more than 64 KiB are refused.
+ * written nested or dotted. Anchors, aliases, tags, non-scalar keys, duplicate keys, NUL
+ * characters, more than 8 levels, more than 1000 keys and more than 64 KiB are refused.
  */
 #ifndef OUTSIDE_YAML_H
 #define OUTSIDE_YAML_H

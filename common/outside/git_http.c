@@ -45,7 +45,7 @@ check_answer(const struct http_stream_of_git *git)
 	const char *type = http_header(answer, "content-type");
 	if (!http_stream_check(git->stream, why)) {
 		scoped_free char *message = copy_string(why->message);
-		if (answer->status == 404)
+		if (answer->status == 404 || answer->status / 100 == 3)
 			return fail(why, FAILURE_NO_REPOSITORY, "%s", message);
 		if (answer->status == 403)
 			return fail(why, FAILURE_UNAUTHORIZED, "%s", message);

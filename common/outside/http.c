@@ -2,6 +2,7 @@
 #include "outside/http.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +42,7 @@ http_date(const struct http_answer *answer)
 	return seconds < 0 ? 0 : (int64_t)seconds * 1000;
 }
 
-/* The address as messages may show it: no user, no password, no query. */
+/* The address as messages may show it: no user, no password, no query, no fragment. */
 static char *
 shown_url(const char *url)
 {
@@ -53,6 +54,7 @@ shown_url(const char *url)
 	            && curl_url_set(parts, CURLUPART_USER, NULL, 0) == CURLUE_OK
 	            && curl_url_set(parts, CURLUPART_PASSWORD, NULL, 0) == CURLUE_OK
 	            && curl_url_set(parts, CURLUPART_QUERY, NULL, 0) == CURLUE_OK
+	            && curl_url_set(parts, CURLUPART_FRAGMENT, NULL, 0) == CURLUE_OK
 	            && curl_url_get(parts, CURLUPART_URL, &shown, 0) == CURLUE_OK;
 	char *copy = copy_string(good ? shown : "(an address that cannot be read)");
 	curl_free(shown);
@@ -75,7 +77,7 @@ code_from_status(int status)
 	case 429:
 		return FAILURE_SERVER;
 	default:
-		return status >= 500 ? FAILURE_SERVER : FAILURE_REJECTED;
+		return status >= 400 && status < 500 ? FAILURE_REJECTED : FAILURE_SERVER;
 	}
 }
 
@@ -83,8 +85,14 @@ bool
 transfer_check(const struct transfer *transfer, const struct http_answer *answer,
                const struct text *body, struct failure *why)
 {
-	if (answer->status >= 200 && answer->status < 400)
+	bool see_other = answer->status == 302 || answer->status == 303;
+	const char *location = http_header(answer, "location");
+	if ((answer->status >= 200 && answer->status < 300)
+	    || (see_other && transfer->redirect_is_done))
 		return true;
+	if (answer->status < 400)
+		return fail(why, FAILURE_SERVER, "%s: %d: leads elsewhere (%.200s)", transfer->name,
+		            answer->status, location ? location : "no location");
 	const char *bytes = text_string(body);
 	scoped(text_done) struct text line = TEXT_INIT;
 	text_add_printable(&line, bytes, strcspn(bytes, "\r\n"), false);
@@ -111,7 +119,7 @@ on_header(char *bytes, size_t size, size_t count, void *data)
 	if (!memchr(bytes, ':', length) || answer->headers.count >= HEADERS_LIMIT)
 		return size * count;
 	scoped_free char *line = format("%.*s", (int)length, bytes);
-	for (char *at = line; *at != ':'; at++)
+	for (char *at = line; *at && *at != ':'; at++)
 		*at = (char)tolower((unsigned char)*at);
 	strings_add(&answer->headers, line);
 	return size * count;
@@ -134,7 +142,11 @@ set_form(struct transfer *transfer, const struct http_form_file *form)
 	transfer->form = curl_mime_init(transfer->easy);
 	curl_mimepart *part = curl_mime_addpart(transfer->form);
 	curl_mime_name(part, form->field);
-	curl_mime_filedata(part, form->path);
+	if (curl_mime_filedata(part, form->path) != CURLE_OK) {
+		/* Ends by this before anything is sent. */
+		transfer->unreadable = errno;
+		curl_easy_setopt(transfer->easy, CURLOPT_URL, "");
+	}
 	curl_mime_filename(part, form->filename);
 	curl_mime_type(part, form->type);
 	curl_easy_setopt(transfer->easy, CURLOPT_MIMEPOST, transfer->form);
@@ -146,7 +158,8 @@ set_body(struct transfer *transfer, const struct http_request *request)
 	CURL *easy = transfer->easy;
 	if (request->form) {
 		set_form(transfer, request->form);
-	} else if (request->body || strings_equal(request->method, "POST")) {
+	} else if (request->body || strings_equal(request->method, "POST")
+	           || strings_equal(request->method, "PUT")) {
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
 		                 (curl_off_t)request->body_length);
 		curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body ? request->body : "");
@@ -161,7 +174,6 @@ set_safety(struct transfer *transfer, const struct http_request *request)
 {
 	CURL *easy = transfer->easy;
 	int64_t connect = request->connect_timeout ? request->connect_timeout : CONNECT_TIMEOUT;
-	transfer->timeout_ms = request->timeout;
 	transfer->stall_ms = request->stall_timeout ? request->stall_timeout : STALL_TIMEOUT;
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -179,7 +191,8 @@ void
 transfer_init(struct transfer *transfer, const struct http_request *request,
               curl_write_callback write, void *data)
 {
-	*transfer = (struct transfer){.easy = curl_easy_init()};
+	*transfer = (struct transfer){.easy = curl_easy_init(),
+	                              .redirect_is_done = request->redirect_is_done};
 	if (!transfer->easy)
 		abort();
 	CURL *easy = transfer->easy;
@@ -221,6 +234,7 @@ static enum failure_code
 code_from_curl(const struct transfer *transfer, CURLcode result)
 {
 	double total = 0;
+	long sent = 0;
 	switch (result) {
 	case CURLE_OPERATION_TIMEDOUT:
 		curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME, &total);
@@ -232,9 +246,10 @@ code_from_curl(const struct transfer *transfer, CURLcode result)
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_SSL_ISSUER_ERROR:
 		return FAILURE_TLS;
-	case CURLE_UNSUPPORTED_PROTOCOL:
+	case CURLE_UNSUPPORTED_PROTOCOL: /* of our URL, or of what answered */
 	case CURLE_URL_MALFORMAT:
-		return FAILURE_REJECTED;
+		curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &sent);
+		return sent > 0 ? FAILURE_BAD_ANSWER : FAILURE_REJECTED;
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_BAD_CONTENT_ENCODING:
 	case CURLE_WRITE_ERROR: /* our write function refused: too much */
@@ -249,6 +264,13 @@ code_from_curl(const struct transfer *transfer, CURLcode result)
 bool
 transfer_fail(const struct transfer *transfer, CURLcode result, struct failure *why)
 {
+	if (transfer->unreadable) {
+		errno = transfer->unreadable;
+		return fail_errno(why, "%s: cannot read the file to send", transfer->name);
+	}
 	const char *text = transfer->error[0] ? transfer->error : curl_easy_strerror(result);
+	/* What curl says of that one sounds like a full disk. */
+	if (result == CURLE_WRITE_ERROR)
+		text = "the answer is longer than it may be";
 	return fail(why, code_from_curl(transfer, result), "%s: %s", transfer->name, text);
 }

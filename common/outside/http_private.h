@@ -13,7 +13,9 @@ struct transfer {
 	curl_mime *form;
 	char error[CURL_ERROR_SIZE];
 	char *name; /* "POST http://host/path" for messages: no password, no query */
-	int64_t timeout_ms, stall_ms;
+	int64_t stall_ms;
+	bool redirect_is_done;
+	int unreadable; /* errno, if the form's file could not be read */
 	struct http_answer answer;
 };
 

@@ -61,7 +61,7 @@ dashboard_upload_model(struct http_client *client, const struct dashboard_access
 	                                    .type = "application/x-bzip2",
 	                                    .path = path};
 	scoped_free char *url_path = format("/models/%s/upload", model_id);
-	struct http_request request = {.form = &file};
+	struct http_request request = {.form = &file, .redirect_is_done = true};
 	return start(client, access, url_path, &request, done, data);
 }
 

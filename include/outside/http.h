@@ -6,10 +6,17 @@
  * Content-Length (never chunked), and give up on a connection that stands still. An answer of any
  * status is an answer: mapping a status to a failure stands here, once:
  *
- *	2xx 3xx  none           401  unauthorized    403  forbidden    404  not-found    409
- *conflict 429 5xx  server         other 4xx  rejected
+ *	2xx      none
+ *	3xx      server: it leads elsewhere, as a wrong address or a proxy does; nothing was done
+ *	401      unauthorized
+ *	403      forbidden
+ *	404      not-found
+ *	409      conflict
+ *	4xx      rejected
+ *	429 5xx  server
  *
- * with the message "POST URL: 503: first line of the body" and the body in the details.
+ * with the message "POST URL: 503: first line of the body" and the body in the details. Messages
+ * show addresses without user, password and query.
  */
 #ifndef OUTSIDE_HTTP_H
 #define OUTSIDE_HTTP_H
@@ -44,8 +51,9 @@ struct http_request {
 	const char *username, *password;   /* basic authentication where not NULL */
 	const char *ca_file;               /* PEM; NULL: the system's */
 	int64_t connect_timeout;           /* ms; 0: 10 s */
-	int64_t stall_timeout; /* ms without a byte; 0: 60 s. A long poll adds its wait */
+	int64_t stall_timeout; /* ms without a byte of a body; 0: 60 s. A long poll adds its wait */
 	int64_t timeout;       /* ms for all of it; 0: none */
+	bool redirect_is_done; /* 302 and 303 are success: the usual answer to a form */
 	size_t answer_limit;   /* bytes kept of the body (http_start only); 0: 1 MiB. More is
 	                          FAILURE_BAD_ANSWER */
 };

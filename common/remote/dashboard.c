@@ -91,6 +91,15 @@ is_id(const char *text)
 	return text && text[0] && strlen(text) <= 64 && text[strspn(text, harmless)] == '\0';
 }
 
+static bool
+no_worker_id(const struct text *body, struct failure *why)
+{
+	scoped(text_done) struct text shown = TEXT_INIT;
+	text_add_printable(&shown, text_string(body), body->length, false);
+	return fail(why, FAILURE_BAD_ANSWER, "the answer to registering holds no worker_id: %.100s",
+	            text_string(&shown));
+}
+
 bool
 dashboard_worker_id(const struct http_answer *answer, char **ret_id, struct failure *why)
 {
@@ -104,10 +113,16 @@ dashboard_worker_id(const struct http_answer *answer, char **ret_id, struct fail
 	else if (is_id(text))
 		*ret_id = copy_string(text);
 	else
-		return fail(why, FAILURE_BAD_ANSWER,
-		            "the answer to registering holds no worker_id: %.100s",
-		            text_string(&answer->body));
+		return no_worker_id(&answer->body, why);
 	return true;
+}
+
+/* Digits that a number would give back the same. */
+static bool
+is_plain_number(const char *id)
+{
+	return strlen(id) <= 18 && strspn(id, "0123456789") == strlen(id)
+	       && (id[0] != '0' || id[1] == '\0');
 }
 
 void
@@ -116,8 +131,7 @@ dashboard_set_id(struct json_t *object, const char *key, const char *id)
 	int64_t number;
 	if (!id)
 		js_set_null(object, key);
-	else if (strlen(id) <= 18 && strspn(id, "0123456789") == strlen(id)
-	         && number_parse(id, &number, NULL))
+	else if (is_plain_number(id) && number_parse(id, &number, NULL))
 		js_set_integer(object, key, number);
 	else
 		js_set_string(object, key, id);

@@ -130,7 +130,10 @@ read_message(const struct http_answer *answer, struct queue_message *ret, struct
 	if (!body || !id || !receipt || !js_integer(object, "attempt", &attempt) || attempt < 1
 	    || attempt > INT32_MAX)
 		return fail(why, FAILURE_BAD_ANSWER, "the queue's answer lacks a field");
+	/* All but this one may have been given back, no more. */
 	js_integer(object, "handbacks", &handbacks);
+	if (handbacks < 0 || handbacks >= attempt)
+		handbacks = handbacks < 0 ? 0 : attempt - 1;
 	*ret = (struct queue_message){.body = copy_string(body),
 	                              .id = copy_string(id),
 	                              .receipt = copy_string(receipt),

@@ -112,14 +112,23 @@ class Site:
         answer = self.dashboard.push(*commits)
         assert answer.status == 200, answer
 
+    def post_form(self, to, **fields):
+        """What a person's browser sends; the page that it is led to."""
+        parts = []
+        for name, value in fields.items():
+            filename = f'; filename="{value.name}"' if isinstance(value, pathlib.Path) else ""
+            content = value.read_bytes() if filename else str(value).encode()
+            parts.append(f'--edge\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n\r\n'
+                         .encode() + content + b"\r\n")
+        answer = self.dashboard.post(to, b"".join(parts) + b"--edge--\r\n",
+                                     {"Content-Type": "multipart/form-data; boundary=edge"})
+        assert answer.status == 303, answer
+        return answer.headers["Location"]
+
     def add_model(self, name, archive, ci=True):
         """A model with that archive, a file; its id."""
-        archive = pathlib.Path(archive)
-        ending = "".join(archive.suffixes[-2:]) or ".tar.bz2"
-        model = self.dashboard.add_model(name, None, ci)
-        answer = self.dashboard.upload_model(model, archive.read_bytes(), f"model{ending}")
-        assert answer.status == 303, answer
-        return model
+        page = self.post_form("/models", path=name, file=pathlib.Path(archive), ci=int(ci))
+        return int(page.rpartition("/")[2])
 
     def plant_model(self, name, content):
         """As add_model(), past the dashboard's own look at what is uploaded."""
@@ -160,45 +169,41 @@ class Site:
 
     def request_build(self, commit):
         """As a person asks for it; the job's id."""
-        sql = self.dashboard.sql
-        sql("INSERT INTO jobs (type, commit_id, requested_at, queue, secret, visible_at)"
-            " SELECT 'build', id, 0, 'build', ?, 0 FROM commits WHERE sha = ?",
-            secrets.token_hex(16), commit)
-        self.dashboard.post("/queue/cancel", {"poll": "nobody's"})
-        return sql("SELECT max(id) AS id FROM jobs")[0]["id"]
+        self.post_form(f"/commits/{commit}/build")
+        return self.jobs(type="build")[0]["id"]
 
-    def request_run(self, model, commit=None, kind="performance", algorithm=None):
+    def request_run(self, model, commit=None, kind="performance", algorithm=""):
         """As a person asks for it; the job's id."""
-        sql = self.dashboard.sql
-        built = sql("SELECT commit_id, result_s3_key, jobs.jar_sha256 FROM jobs JOIN commits"
-                    " ON commits.id = commit_id WHERE type = 'build' AND return_code = 0"
-                    " AND sha = ?", commit or self.commit)[0]
-        sql("INSERT INTO jobs (type, commit_id, model_id, algorithm, test_type, jar_key, jar_sha256,"
-            " model_key, requested_at, queue, secret, visible_at)"
-            " SELECT 'run', ?, id, ?, ?, ?, ?, key, 0, ?, ?, 0 FROM models WHERE id = ?",
-            built["commit_id"], algorithm, kind, built["result_s3_key"], built["jar_sha256"], kind,
-            secrets.token_hex(16), model)
-        self.dashboard.post("/queue/cancel", {"poll": "nobody's"})
-        return sql("SELECT max(id) AS id FROM jobs")[0]["id"]
+        self.post_form(f"/models/{model}/run", commit=commit or self.commit, test_type=kind,
+                       algorithm=algorithm)
+        return self.jobs(type="run", model_id=model)[0]["id"]
 
     # ---- what became of it ----
 
-    def jobs(self, **wanted):
-        """The jobs with these values of job_list, newest first."""
-        where = "".join(f" AND job_list.{name} = ?" for name in wanted)
-        return self.dashboard.sql(
-            "SELECT job_list.*, error_details FROM job_list JOIN jobs USING (id)"
-            f" WHERE 1{where} ORDER BY id DESC", *wanted.values())
+    def ask(self, path):
+        answer = self.dashboard.get(f"/api/{path}")
+        assert answer.status == 200, answer
+        return answer.json
+
+    def jobs(self, type=None, **wanted):
+        """The jobs with these values, newest first."""
+        jobs = [job for kind in ([type] if type else ["run", "build"])
+                for job in self.ask(f"{kind}s?limit=1000")]
+        jobs = [job for job in jobs if all(job[name] == value for name, value in wanted.items())]
+        return sorted(jobs, key=lambda job: -job["id"])
 
     def job(self, job):
-        return self.jobs(id=job)[0]
+        return self.ask(f"jobs/{job}")
 
-    def wait_for_job(self, deadline=JOB_DEADLINE, **wanted):
-        """Waits until the newest job with these values is finished."""
+    def model(self, model):
+        return self.ask(f"models/{model}")
+
+    def wait_for_job(self, id=None, deadline=JOB_DEADLINE, **wanted):
+        """Waits until that job, or the newest with these values, is finished."""
         def finished():
-            jobs = self.jobs(**wanted)
-            return jobs[0] if jobs and jobs[0]["finished_at"] else None
-        return wait_for(finished, f"job with {wanted} finished", deadline)
+            jobs = [self.job(id)] if id else self.jobs(**wanted)
+            return self.job(jobs[0]["id"]) if jobs and jobs[0]["finished_at"] else None
+        return wait_for(finished, f"job {id or wanted} finished", deadline)
 
     def wait_for_build(self, commit):
         return self.wait_for_job(sha=commit, type="build")
@@ -211,9 +216,6 @@ class Site:
     def run(self, model, **request):
         """Asks for a run of the model; the job when it is finished."""
         return self.wait_for_job(id=self.request_run(model, **request))
-
-    def model(self, model):
-        return self.dashboard.sql("SELECT * FROM models WHERE id = ?", model)[0]
 
     def object(self, key):
         return (self.store / key).read_bytes()

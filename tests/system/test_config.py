@@ -31,7 +31,8 @@ def config(tmp_path):
 def settings(program, path):
     """{name: help} as show-config tells."""
     shown = call(program, "--config", path, "show-config").stdout
-    return {name: help for help, name in re.findall(r"^# (.*) \([^)]*\)\n([a-z0-9.-]+):", shown, re.M)}
+    rows = re.findall(r"((?:^# .*\n)+)([a-z0-9.-]+):", shown, re.M)
+    return {name: re.sub(r"\n?# ", " ", comment).strip().rpartition(" (")[0] for comment, name in rows}
 
 
 # ---- what is wrong ----

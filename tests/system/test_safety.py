@@ -122,10 +122,10 @@ def test_fields_that_are_none(new_site, jar, victim, archive):
 
 SPY = "; ".join([
     "echo ENV", "env", "echo FDS", "ls /proc/self/fd | sort -n", "echo PROCESSES", "ls -d /proc/[0-9]*",
-    "echo ARGUMENTS", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' ' '", "echo FILES",
+    "echo ARGUMENTS", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' ' '", "echo; echo FILES",
     "cat {password} {token} {config} {status}", "ls -a {state} {store} {path} /root /home /var /run",
     "echo WRITES", "echo x > {victim}", "echo x > /usr/x", "echo x > /etc/x", "echo x > {path}/x",
-    "rm -rf {store}", "echo NETWORK", "timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}' && "
+    "rm -rf {store}", "echo; echo NETWORK", "timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}' && "
     "echo reached", "echo END"])
 NAMES = {"PATH", "HOME", "TMPDIR", "LANG", "PWD", "OLDPWD", "SHLVL", "_", "JAVA_HOME", "PASSED"}
 

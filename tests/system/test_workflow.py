@@ -44,6 +44,13 @@ def test_from_push_to_results(new_site, archive_file, solutions):
     assert json.loads(results["manifest.json"])["jar"] == {
         "key": build["result_s3_key"], "sha256": counted, "bytes": jar.stat().st_size}
     assert len(site.comparison(run)["matched"]) == models.KNAPSACK_SOLUTIONS
+    get = site.dashboard.get
+    assert get(f"/commits/{site.commit}/download").body == jar.read_bytes()
+    assert get(f"/jobs/{run['id']}/result").body == site.object(run["result_s3_key"])
+    for page in ("/", "/commits", f"/commits/{site.commit}", "/builds", f"/jobs/{build['id']}"):
+        assert site.commit[:7] in get(page).text, page
+    for page in ("/runs", f"/jobs/{run['id']}", "/models", f"/models/{asked}"):
+        assert "asked for" in get(page).text, page
     for worker in site.workers:
         worker.wait_until_idle()
         assert not list((worker.state / "jobs").iterdir())

@@ -125,10 +125,9 @@ demo: deps
 	@MOOLLOY_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/system/demo.py
 
 SOURCES := $(wildcard common/*/*.c build-worker/*.c run-worker/*.c src/*.c src/*/*.c)
-HEADERS := $(wildcard include/*/*.h build-worker/*.h run-worker/*.h src/*/*.h)
+HEADERS := $(wildcard include/*/*.h common/*/*.h build-worker/*.h run-worker/*.h src/*/*.h)
 TESTS_C := $(wildcard tests/unit/*/*.c tests/fuzz/*.c)
 SCRIPTS := $(wildcard .ci/run tests/*/*.sh)
-OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 ANALYZED := $(SOURCES:%.c=$(BUILD)/analyzed/%.ok)
 
 $(BUILD)/analyzed/%.ok: %.c Makefile
@@ -145,6 +144,24 @@ format:
 	clang-format -i $(SOURCES) $(HEADERS) $(TESTS_C)
 
 # ---- installing -------------------------------------------------------------------------------
+MANUALS := $(wildcard build-worker/*.8 run-worker/*.8 src/*.1 src/dashboard/*.8)
+UNITS   := $(wildcard systemd/*.service)
+LIBDIR  := $(DESTDIR)$(PREFIX)/lib
+
+# Sample configuration that somebody has edited already stays.
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(SYSCONFDIR)/moolloy-workers $(DESTDIR)$(UNITDIR)
+	install $(BINARIES) $(DESTDIR)$(PREFIX)/bin
+	@for page in $(MANUALS); do \
+		install -D -m 644 "$$page" "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}"; done
+	@for unit in $(notdir $(UNITS)); do \
+		sed 's|/usr/local/bin|$(PREFIX)/bin|' "systemd/$$unit" >"$(DESTDIR)$(UNITDIR)/$$unit"; done
+	install -D -m 644 -t $(LIBDIR)/sysusers.d systemd/sysusers.d/moolloy-workers.conf
+	install -D -m 644 -t $(LIBDIR)/tmpfiles.d systemd/tmpfiles.d/moolloy-workers.conf
+	@for sample in etc/*.yaml; do \
+		to="$(DESTDIR)$(SYSCONFDIR)/moolloy-workers/$${sample##*/}"; \
+		[ -e "$$to" ] && echo "kept $$to" || install -m 644 "$$sample" "$$to"; done
+
 deps:
 	@missing=$$(for p in $(PACKAGES); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q '^install ok' || echo $$p; done); \
@@ -168,4 +185,3 @@ help:
 	@echo 'make deps           install the Debian packages that are missing'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-objects: $(OBJECTS)

@@ -1,4 +1,4 @@
-"""The sample configuration and the man page of a worker say what the program's table of settings says."""
+"""The sample configuration and the man page of a program say what its table of settings says."""
 import os
 import pathlib
 import re
@@ -11,6 +11,9 @@ from programs import BUILD
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 WORKERS = ["build-worker", "run-worker"]
+MANUALS = {"build-worker": TOP / "build-worker", "run-worker": TOP / "run-worker",
+           "dashboard": TOP / "src" / "dashboard"}
+PROGRAMS = sorted(MANUALS)
 
 
 def show_config(worker, file):
@@ -46,13 +49,13 @@ def flat(settings, prefix=""):
     return result
 
 
-def page(worker):
-    return (TOP / worker / f"moolloy-{worker}.8").read_text().replace("\\-", "-")
+def page(program):
+    return (MANUALS[program] / f"moolloy-{program}.8").read_text().replace("\\-", "-")
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-def test_sample_configuration_is_the_default(worker, shown):
-    assert show_config(worker, TOP / "etc" / f"{worker}.yaml") == shown(worker)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_sample_configuration_is_the_default(program, shown):
+    assert show_config(program, TOP / "etc" / f"{program}.yaml") == shown(program)
 
 
 @pytest.mark.parametrize("worker", WORKERS)
@@ -72,32 +75,32 @@ def test_shared_sample_is_the_default_and_holds_every_shared_setting(worker, sho
     assert yaml.safe_load(common.read_text()).keys() == yaml.safe_load(shown(worker)).keys() - own
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-def test_man_page_lists_every_setting(worker, shown):
-    section = page(worker).partition(".SH SETTINGS\n")[2].partition(".SH FILES\n")[0]
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_man_page_lists_every_setting(program, shown):
+    section = page(program).partition(".SH SETTINGS\n")[2].partition(".SH FILES\n")[0]
     listed = re.findall(r"^\.TP\n\.B (\S+)$", section, re.M)
-    assert sorted(listed) == sorted(yaml.safe_load(shown(worker)))
+    assert sorted(listed) == sorted(yaml.safe_load(shown(program)))
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-def test_man_page_tells_what_each_setting_means(worker, shown):
-    text = " ".join(page(worker).split())
-    for help_, limits in helps(shown(worker)):
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_man_page_tells_what_each_setting_means(program, shown):
+    text = " ".join(page(program).split())
+    for help_, limits in helps(shown(program)):
         assert help_ in text
         assert limits[0].upper() + limits[1:] + "; default:" in text, help_
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-def test_man_page_lists_every_option(worker):
-    usage = subprocess.run([BUILD / f"moolloy-{worker}", "--help"], check=True,
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_man_page_lists_every_option(program):
+    usage = subprocess.run([BUILD / f"moolloy-{program}", "--help"], check=True,
                            capture_output=True, text=True).stdout
     for option in re.findall(r"^  (--\S+|SIG\w+|serve|run-job|check-config|show-config)\b", usage, re.M):
-        assert re.search(rf"^\.BI? {option}\b", page(worker), re.M), option
+        assert re.search(rf"^\.BI? {option}\b", page(program), re.M), option
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-def test_man_page_is_well_formed(worker):
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_man_page_is_well_formed(program):
     shown = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l",
-                            TOP / worker / f"moolloy-{worker}.8"], capture_output=True, text=True,
+                            MANUALS[program] / f"moolloy-{program}.8"], capture_output=True, text=True,
                            env=os.environ | {"LC_ALL": "C.UTF-8", "MANWIDTH": "80"}, check=True)
     assert "SETTINGS" in shown.stdout and not shown.stderr

@@ -1,0 +1,103 @@
+"""moolloy-workerctl: what it says of status files, outboxes and failures, and what it tells a daemon."""
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+from programs import BUILD
+from site_of_programs import Site
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+STATUS = {"worker": "host/2", "program": "run-worker", "pid": os.getpid(), "version": "0.1.0",
+          "state": "running", "registered": True, "worker_id": "7",
+          "job": {"id": "12", "attempt": 1, "type": "run", "commit": "a" * 40, "step": "fetch-jar",
+                  "progress": {"done": 1 << 20, "total": 4 << 20, "unit": "bytes"},
+                  "since": "2026-11-24T08:00:00Z"},
+          "outbox": 3, "parked": 1, "counters": {"succeeded": 5, "failed": 2, "handed_back": 1, "lost": 0},
+          "updated": "2026-11-24T08:00:01Z"}
+
+
+def ctl(*arguments):
+    return subprocess.run([BUILD / "moolloy-workerctl", *arguments], capture_output=True, text=True)
+
+
+@pytest.fixture
+def runtime(tmp_path):
+    (tmp_path / "run-worker.json").write_text(json.dumps(STATUS))
+    return ["--runtime-directory", tmp_path, "--state-directory", tmp_path]
+
+
+def test_explain_knows_every_failure():
+    table = (TOP / "include/base/failure.def").read_text()
+    rows = re.findall(r'^FAILURE\(\w+,\s*"([^"]+)",\s*(true|false),\s*"([^"]+)"\)', table, re.M)
+    assert len(rows) == table.count("\nFAILURE(")
+    everything = ctl("explain").stdout
+    for name, again, meaning in rows[1:]:
+        one = ctl("explain", name).stdout
+        assert meaning in one and one in everything
+        assert ("Tried again" in one) == (again == "true")
+
+
+def test_explain_of_nonsense_is_wrong_usage():
+    done = ctl("explain", "nonsense")
+    assert done.returncode == 64 and "no failure is called 'nonsense'" in done.stderr
+
+
+def test_status_tells_job_step_and_progress(runtime):
+    shown = ctl(*runtime, "status").stdout
+    assert "run-worker (host/2): running" in shown
+    assert "job 12 (run of aaaaaaaaaaaa)" in shown and "fetch-jar, 1.0 MiB of 4.0 MiB" in shown
+    assert "reports waiting: 3, parked: 1" in shown
+    assert json.loads(ctl(*runtime, "--json", "status", "run-worker").stdout) == STATUS
+
+
+def test_status_says_that_a_process_is_gone(runtime, tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (tmp_path / "run-worker.json").write_text(json.dumps({**STATUS, "pid": ended.pid}))
+    assert "its process is gone" in ctl(*runtime, "status").stdout
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"job": 7, "counters": "x"}'])
+def test_a_damaged_status_file_does_no_harm(runtime, tmp_path, content):
+    (tmp_path / "run-worker.json").write_text(content)
+    assert ctl(*runtime, "status").returncode in (0, 75)
+
+
+def test_wrong_usage():
+    for arguments in [], ["nonsense"], ["cancel"], ["status", "a", "b"], ["--nonsense"]:
+        done = ctl(*arguments)
+        assert done.returncode == 64 and done.stderr, arguments
+
+
+def test_no_such_worker(runtime):
+    assert ctl(*runtime, "status", "nobody").returncode == 75
+    done = ctl(*runtime, "memory", "run-worker")
+    assert done.returncode == 75 and "does it run?" in done.stderr
+
+
+def test_help_and_manual_name_every_verb_and_option():
+    usage = ctl("--help").stdout
+    manual = (TOP / "src/moolloy-workerctl.1").read_text().replace("\\-", "-")
+    names = re.findall(r"^  (--[\w-]+|\w+)\b", usage, re.M)
+    assert len(names) >= 15
+    for name in names:
+        assert re.search(rf"^\.B[IR]? {name}\b", manual, re.M), name
+
+
+def test_a_real_worker_answers():
+    with Site(workers=["run"]) as site:
+        worker = site.run_worker
+        where = ["--runtime-directory", worker.directory, "--state-directory", worker.directory]
+        memory = ctl(*where, "memory", "run-worker")
+        assert memory.returncode == 0 and re.search(r"^pss +[\d.]+ MiB$", memory.stdout, re.M)
+        assert json.loads(ctl(*where, "--json", "memory", "run-worker").stdout)["private"] > 0
+        refused = ctl(*where, "cancel", "run-worker")
+        assert refused.returncode == 1 and "no job runs" in refused.stderr
+        assert ctl(*where, "reload", "run-worker").returncode == 0
+        worker.log_has("configuration reloaded")
+        assert ctl(*where, "drain", "run-worker").returncode == 0
+        assert worker.end() == 0

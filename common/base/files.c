@@ -155,6 +155,37 @@ directory_open(int dir, const char *path, int *ret_fd, struct failure *why)
 	return true;
 }
 
+/* Makes it if it is missing; true if it may be there now. */
+static bool
+make_missing(int dir, const char *name, int *made)
+{
+	if (mkdirat(dir, name, 0755) == 0) {
+		++*made;
+		return true;
+	}
+	return errno == EEXIST;
+}
+
+int
+directory_descend(int dir, char *path, int *made, const char **ret_last)
+{
+	scoped_fd int at = fcntl(dir, F_DUPFD_CLOEXEC, 3);
+	char *rest = NULL, *part = strtok_r(path, "/", &rest);
+	for (char *next; (next = strtok_r(NULL, "/", &rest)); part = next) {
+		if (strcmp(part, ".") == 0)
+			continue;
+		if (made && !make_missing(at, part, made))
+			return -1;
+		int deeper = openat(at, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (deeper < 0)
+			return -1;
+		close_fd(&at);
+		at = deeper;
+	}
+	*ret_last = part;
+	return take_fd(&at);
+}
+
 bool
 directory_sync(int dir, struct failure *why)
 {

@@ -13,7 +13,9 @@
 #include "base/files.h"
 #include "outside/archive.h"
 
-#define BLOCK (64 * 1024)
+#define BLOCK       (64 * 1024)
+#define NAME_LIMIT  4000
+#define DEPTH_LIMIT 32 /* each level costs an entry to make, and a file descriptor to remove */
 
 struct extraction {
 	struct archive *archive;
@@ -69,17 +71,30 @@ is_inside(const char *name)
 	return true;
 }
 
+static int
+depth_of(const char *name)
+{
+	int depth = 1;
+	for (; *name; name++)
+		depth += *name == '/';
+	return depth;
+}
+
 static bool
 check_entry(const struct extraction *extraction, struct archive_entry *entry, struct failure *why)
 {
 	const char *name = archive_entry_pathname(entry);
 	mode_t type = archive_entry_filetype(entry);
-	if (!name || strlen(name) > 4000)
+	if (!name || strlen(name) > NAME_LIMIT)
 		return fail(why, FAILURE_BAD_ARCHIVE,
 		            "the archive holds a name that cannot be read");
 	if (!is_inside(name))
 		return fail(why, FAILURE_BAD_ARCHIVE,
 		            "the archive holds '%.200s', which lies outside of it", name);
+	if (depth_of(name) > DEPTH_LIMIT)
+		return fail(why, FAILURE_BAD_ARCHIVE,
+		            "'%.200s' in the archive lies more than %d directories deep", name,
+		            DEPTH_LIMIT);
 	if (archive_entry_hardlink(entry) || (type != AE_IFREG && type != AE_IFDIR))
 		return fail(why, FAILURE_BAD_ARCHIVE,
 		            "'%.200s' in the archive is neither file nor directory", name);
@@ -103,30 +118,6 @@ fail_component(const char *name, struct failure *why)
 		return fail(why, FAILURE_BAD_ARCHIVE, "'%.200s' in the archive cannot be made: %s",
 		            name, strerror(errno));
 	return fail_errno(why, "cannot unpack %.200s", name);
-}
-
-/* Descends component by component from the top, making what is missing: nothing is followed. *last:
- * what is left of the name. */
-static bool
-open_parent(const struct extraction *extraction, char *name, int *ret_fd, char **ret_last,
-            struct failure *why)
-{
-	scoped_fd int at = fcntl(extraction->directory, F_DUPFD_CLOEXEC, 3);
-	char *rest = NULL, *part = strtok_r(name, "/", &rest);
-	for (char *next; (next = strtok_r(NULL, "/", &rest)); part = next) {
-		if (strcmp(part, ".") == 0)
-			continue;
-		if (mkdirat(at, part, 0755) < 0 && errno != EEXIST)
-			return fail_component(part, why);
-		int deeper = openat(at, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (deeper < 0)
-			return fail_component(part, why);
-		close_fd(&at);
-		at = deeper;
-	}
-	*ret_fd = take_fd(&at);
-	*ret_last = part;
-	return true;
 }
 
 static bool
@@ -176,14 +167,15 @@ extract_directory(int parent, const char *name, struct failure *why)
 static bool
 extract_entry(struct extraction *extraction, struct archive_entry *entry, struct failure *why)
 {
-	scoped_fd int parent = -1;
-	char *last = NULL;
+	const char *last = NULL;
+	int made = 0;
 	if (!check_entry(extraction, entry, why))
 		return false;
 	scoped_free char *name = copy_string(archive_entry_pathname(entry));
-	extraction->entries++;
-	if (!open_parent(extraction, name, &parent, &last, why))
-		return false;
+	scoped_fd int parent = directory_descend(extraction->directory, name, &made, &last);
+	if (parent < 0)
+		return fail_component(archive_entry_pathname(entry), why);
+	extraction->entries += 1 + made;
 	if (archive_entry_filetype(entry) == AE_IFDIR)
 		return extract_directory(parent, last, why);
 	if (!last || strcmp(last, ".") == 0)

@@ -5,7 +5,8 @@
 #include "base/text.h"
 #include "remote/store_body.h"
 
-#define KEY_LIMIT 1024
+#define KEY_LIMIT       1024
+#define COMPONENT_LIMIT 200
 
 static const struct store_body *const bodies[] = {&store_directory};
 #define BODIES (sizeof bodies / sizeof *bodies)
@@ -53,16 +54,29 @@ store_describe(const struct store *store)
 	return store->description;
 }
 
-/* "builds/x.jar": components of harmless characters, none of them "." or "..", none hidden. */
+/* Of harmless characters, not hidden, not ".", not "..", and a file name with any ending. */
+static bool
+is_component(const char *text, size_t length)
+{
+	static const char harmless[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	return length > 0 && length <= COMPONENT_LIMIT && text[0] != '.'
+	       && strspn(text, harmless) >= length;
+}
+
+/* "builds/x.jar" */
 static bool
 check_key(const char *key, struct failure *why)
 {
-	static const char harmless[] =
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/";
-	bool good = key[0] && strlen(key) <= KEY_LIMIT && key[strspn(key, harmless)] == '\0'
-	            && key[0] != '/' && key[0] != '.' && !strstr(key, "//") && !strstr(key, "/.")
-	            && !ends_with(key, "/");
-	return good || fail(why, FAILURE_REJECTED, "'%.80s' is no valid key of a store", key);
+	for (const char *at = key; strlen(key) <= KEY_LIMIT;) {
+		size_t length = strcspn(at, "/");
+		if (!is_component(at, length))
+			break;
+		if (!at[length])
+			return true;
+		at += length + 1;
+	}
+	return fail(why, FAILURE_REJECTED, "'%.80s' is no valid key of a store", key);
 }
 
 bool

@@ -1,17 +1,22 @@
 /*
  * A directory as a store: the object is the file <path>/<key>, its metadata beside it in
- * sha256sum(1)'s form, <key>.sha256, so that `sha256sum -c` works there.
+ * sha256sum(1)'s form, <key>.sha256, so that `sha256sum -c` works there. Needs a local file system
+ * (flock, renameat2). No link below <path> is followed: to put results on another disk, mount it.
  *
- * An object appears whole or not at all: written without a name (O_TMPFILE), synced, then linked.
- * The metadata follows the object: a crash in between leaves an object without metadata, which
- * whoever reads it next can hash.
+ * An object appears whole or not at all: it is written as .uploads/<random> in the directory of
+ * its key, synced, then renamed. Its writer holds a lock on it until then, so that what a dead one
+ * left can be told and removed.
+ *
+ * Bytes and metadata change under a lock on .uploads, and never lie: first the old metadata goes,
+ * then the object changes, then the new metadata comes. A crash in between leaves an object without
+ * metadata, which whoever reads it next can hash.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/files.h"
@@ -19,18 +24,33 @@
 #include "remote/store_body.h"
 
 #define METADATA_ENDING ".sha256"
+#define UPLOADS         ".uploads"
 
 struct directory_store {
 	struct store store;
 	int top; /* fd of the directory */
 };
 
+/* Where the object of a key lies, or will. */
+struct place {
+	int parent; /* fd of the directory that holds it */
+	char *path; /* the key, cut up */
+	const char *name;
+	char *metadata; /* the name of its metadata */
+};
+#define PLACE_INIT                                                                                 \
+	{                                                                                          \
+		.parent = -1                                                                       \
+	}
+
 struct directory_upload {
 	struct store_upload upload;
 	char *key;
 	bool once;
 	char *sha256; /* announced; or NULL */
-	int fd;       /* a file without a name yet */
+	struct place place;
+	char *temporary; /* its name in place.parent until it is published; NULL then */
+	int fd;          /* of the temporary file, locked */
 	struct digest *digest;
 	int64_t size;
 };
@@ -66,35 +86,122 @@ close_store(struct store *store)
 	free(directory);
 }
 
-/* ---- reading ---- */
+/* ---- places ---- */
+
+static void
+place_done(struct place *place)
+{
+	close_fd(&place->parent);
+	free_pointer(&place->path);
+	free_pointer(&place->metadata);
+}
 
 static bool
-open_object(struct store *store, const char *key, int *ret_fd, struct failure *why)
+fail_absent(const struct store *store, const char *key, struct failure *why)
 {
-	struct stat about;
+	return fail(why, FAILURE_NOT_FOUND, "the store (%s) holds no %s", store->description, key);
+}
+
+static bool
+open_place(const struct store *store, const char *key, int *made, struct place *place,
+           struct failure *why)
+{
 	if (ends_with(key, METADATA_ENDING))
-		return fail(why, FAILURE_NOT_FOUND, "the store holds no %s", key);
-	scoped_fd int fd = openat(top_of(store), key,
-	                          O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
-		return fail(why, FAILURE_NOT_FOUND, "the store (%s) holds no %s",
-		            store->description, key);
-	if (fd < 0 || fstat(fd, &about) < 0)
-		return fail_errno(why, "cannot open %s in the store", key);
-	if (!S_ISREG(about.st_mode))
-		return fail(why, FAILURE_NOT_FOUND, "%s in the store is no file", key);
+		return fail(why, FAILURE_REJECTED, "%s: keys must not end in " METADATA_ENDING,
+		            key);
+	place->path = copy_string(key);
+	place->parent = directory_descend(top_of(store), place->path, made, &place->name);
+	if (place->parent >= 0) {
+		place->metadata = format("%s" METADATA_ENDING, place->name);
+		return true;
+	}
+	if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+		return fail_errno(why, "cannot open the directory of %s in the store", key);
+	if (!made)
+		return fail_absent(store, key, why);
+	return fail(why, FAILURE_SYSTEM,
+	            "cannot store %s: part of its path in the store is no directory", key);
+}
+
+static bool
+make_uploads(const struct place *place, struct failure *why)
+{
+	return mkdirat(place->parent, UPLOADS, 0755) == 0 || errno == EEXIST
+	       || fail_errno(why, "cannot make " UPLOADS " in the store");
+}
+
+/* The same, with directories made where they are missing, for good. */
+static bool
+make_place(const struct store *store, const char *key, struct place *place, struct failure *why)
+{
+	int made = 0;
+	if (!open_place(store, key, &made, place, why) || !make_uploads(place, why))
+		return false;
+	return made == 0 || syncfs(place->parent) == 0 || fail_errno(why, "cannot sync the store");
+}
+
+/* Held until the fd is closed. Where nothing was ever uploaded there is nothing to lock. */
+static bool
+lock(const struct place *place, int how, int *ret_fd, struct failure *why)
+{
+	scoped_fd int fd = openat(place->parent, UPLOADS,
+	                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return (errno == ENOENT && how == LOCK_SH)
+		       || fail_errno(why, "cannot open " UPLOADS " in the store");
+	while (flock(fd, how) < 0)
+		if (errno != EINTR)
+			return fail_errno(why, "cannot lock " UPLOADS " in the store");
 	*ret_fd = take_fd(&fd);
 	return true;
 }
 
+/* ---- reading ---- */
+
+static int
+open_regular(int dir, const char *name, struct stat *ret_about)
+{
+	scoped_fd int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, ret_about) < 0)
+		return -1;
+	if (S_ISREG(ret_about->st_mode))
+		return take_fd(&fd);
+	errno = ENOENT;
+	return -1;
+}
+
+static bool
+open_placed(const struct store *store, const char *key, const struct place *place, int *ret_fd,
+            struct stat *ret_about, struct failure *why)
+{
+	int fd = open_regular(place->parent, place->name, ret_about);
+	if (fd < 0 && (errno == ENOENT || errno == ELOOP))
+		return fail_absent(store, key, why);
+	if (fd < 0)
+		return fail_errno(why, "cannot open %s in the store", key);
+	*ret_fd = fd;
+	return true;
+}
+
+static bool
+open_object(struct store *store, const char *key, int *ret_fd, struct failure *why)
+{
+	scoped(place_done) struct place place = PLACE_INIT;
+	struct stat about;
+	return open_place(store, key, NULL, &place, why)
+	       && open_placed(store, key, &place, ret_fd, &about, why);
+}
+
 /* "" where there is none, or none that can be understood. */
 static void
-read_metadata(const struct store *store, const char *key, char ret_sha256[SHA256_TEXT])
+read_metadata(const struct place *place, char ret_sha256[SHA256_TEXT])
 {
-	scoped_free char *path = format("%s" METADATA_ENDING, key);
+	struct stat about;
 	scoped(text_done) struct text text = TEXT_INIT;
+	scoped_fd int fd = open_regular(place->parent, place->metadata, &about);
 	ret_sha256[0] = '\0';
-	if (!file_read(top_of(store), path, 4096, &text, NULL) || text.length < SHA256_TEXT)
+	if (fd < 0 || !read_all(fd, 4096, &text, NULL) || text.length < SHA256_TEXT
+	    || text.bytes[SHA256_TEXT - 1] != ' ')
 		return;
 	text.bytes[SHA256_TEXT - 1] = '\0';
 	if (digest_is_sha256(text.bytes))
@@ -105,13 +212,13 @@ static bool
 head(struct store *store, const char *key, struct store_object *ret_object, struct failure *why)
 {
 	struct stat about;
-	scoped_fd int fd = -1;
-	if (!open_object(store, key, &fd, why))
+	scoped(place_done) struct place place = PLACE_INIT;
+	scoped_fd int locked = -1, fd = -1;
+	if (!open_place(store, key, NULL, &place, why) || !lock(&place, LOCK_SH, &locked, why)
+	    || !open_placed(store, key, &place, &fd, &about, why))
 		return false;
-	if (fstat(fd, &about) < 0)
-		return fail_errno(why, "cannot look at %s in the store", key);
 	ret_object->size = about.st_size;
-	read_metadata(store, key, ret_object->sha256);
+	read_metadata(&place, ret_object->sha256);
 	return true;
 }
 
@@ -141,58 +248,113 @@ static bool
 get(struct store *store, const char *key, int fd, const struct tick *tick,
     struct store_object *ret_object, struct failure *why)
 {
+	scoped(place_done) struct place place = PLACE_INIT;
 	scoped_fd int from = -1;
 	struct stat about;
 	struct store_object object = {0};
-	if (!open_object(store, key, &from, why))
+	if (!open_place(store, key, NULL, &place, why)
+	    || !open_placed(store, key, &place, &from, &about, why))
 		return false;
-	if (fstat(from, &about) < 0)
-		return fail_errno(why, "cannot look at %s in the store", key);
 	if (!copy_out(from, fd, about.st_size, tick, &object, why))
 		return fail_within(why, "%s", key);
 	*ret_object = object;
 	return true;
 }
 
-/* ---- writing ---- */
+/* ---- metadata ---- */
 
 static bool
-make_parents(const struct store *store, const char *key, int *ret_parent, struct failure *why)
+write_metadata(const struct place *place, const char *sha256, struct failure *why)
 {
-	scoped_free char *copy = copy_string(key);
-	scoped_free char *path = format("/proc/self/fd/%d/%s", top_of(store), dirname(copy));
-	return directory_make(path, 0755, why) && directory_open(AT_FDCWD, path, ret_parent, why);
+	scoped(text_done) struct text text = TEXT_INIT;
+	text_addf(&text, "%s  %s\n", sha256, place->name);
+	return file_replace(place->parent, place->metadata, &text, 0644, why);
 }
 
 static bool
 set_sha256(struct store *store, const char *key, const char *sha256, struct failure *why)
 {
-	scoped_free char *path = format("%s" METADATA_ENDING, key);
-	scoped_free char *copy = copy_string(key);
-	scoped(text_done) struct text text = TEXT_INIT;
-	text_addf(&text, "%s  %s\n", sha256, basename(copy));
-	return file_replace(top_of(store), path, &text, 0644, why);
+	scoped(place_done) struct place place = PLACE_INIT;
+	scoped_fd int locked = -1, fd = -1;
+	struct stat about;
+	char present[SHA256_TEXT];
+	if (!open_place(store, key, NULL, &place, why) || !make_uploads(&place, why)
+	    || !lock(&place, LOCK_EX, &locked, why)
+	    || !open_placed(store, key, &place, &fd, &about, why))
+		return false;
+	read_metadata(&place, present);
+	if (present[0])
+		return strings_equal(present, sha256)
+		       || fail(why, FAILURE_EXISTS, "%s has the SHA-256 %s in the store, not %s",
+		               key, present, sha256);
+	return write_metadata(&place, sha256, why);
+}
+
+/* ---- writing ---- */
+
+/* Removes what writers left that are dead: they no longer hold their locks. */
+static void
+sweep(int uploads)
+{
+	scoped(strings_done) struct strings names = STRINGS_INIT;
+	if (!directory_list(uploads, ".", &names, NULL))
+		return;
+	for (size_t i = 0; i < names.count; i++) {
+		struct stat about;
+		scoped_fd int fd = open_regular(uploads, names.items[i], &about);
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+			unlinkat(uploads, names.items[i], 0);
+	}
+}
+
+/* Under the lock on .uploads, so that nobody sweeps it before it is locked itself. */
+static bool
+make_temporary(struct directory_upload *upload, struct failure *why)
+{
+	scoped_fd int uploads = -1;
+	scoped_free char *name = random_hex(16);
+	if (!lock(&upload->place, LOCK_EX, &uploads, why))
+		return false;
+	sweep(uploads);
+	upload->fd = openat(uploads, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (upload->fd < 0)
+		return fail_errno(why, "cannot write %s into the store", upload->key);
+	upload->temporary = format(UPLOADS "/%s", name);
+	return flock(upload->fd, LOCK_EX) == 0
+	       || fail_errno(why, "cannot lock %s in the store", upload->temporary);
+}
+
+static void
+drop(struct store_upload *upload)
+{
+	struct directory_upload *directory = (struct directory_upload *)upload;
+	if (directory->temporary)
+		unlinkat(directory->place.parent, directory->temporary, 0);
+	close_fd(&directory->fd);
+	digest_drop(&directory->digest);
+	place_done(&directory->place);
+	free(directory->key);
+	free(directory->sha256);
+	free(directory->temporary);
+	free(directory);
 }
 
 static bool
 begin(struct store *store, const char *key, const struct store_put *put, struct store_upload **ret,
       struct failure *why)
 {
-	scoped_fd int parent = -1, fd = -1;
-	if (ends_with(key, METADATA_ENDING))
-		return fail(why, FAILURE_REJECTED, "keys must not end in " METADATA_ENDING);
-	if (!make_parents(store, key, &parent, why))
-		return false;
-	fd = openat(parent, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return fail_errno(why, "cannot write %s into the store", key);
 	struct directory_upload *upload = allocate(sizeof *upload);
-	upload->upload.store = store;
-	upload->key = copy_string(key);
-	upload->once = put->once;
-	upload->sha256 = copy_string(put->sha256);
-	upload->fd = take_fd(&fd);
-	upload->digest = digest_new();
+	*upload = (struct directory_upload){.upload = {.store = store},
+	                                    .key = copy_string(key),
+	                                    .once = put->once,
+	                                    .sha256 = copy_string(put->sha256),
+	                                    .place = PLACE_INIT,
+	                                    .fd = -1,
+	                                    .digest = digest_new()};
+	if (!make_place(store, key, &upload->place, why) || !make_temporary(upload, why)) {
+		drop(&upload->upload);
+		return false;
+	}
 	*ret = &upload->upload;
 	return true;
 }
@@ -207,50 +369,37 @@ write_upload(struct store_upload *upload, const void *bytes, size_t length, stru
 	       || fail_within(why, "%s", directory->key);
 }
 
-/* Gives the unnamed file a name: false with EEXIST if that is taken. */
 static bool
-link_as(const struct directory_upload *upload, const char *name)
+fail_taken(const struct directory_upload *upload, struct failure *why)
 {
-	scoped_free char *from = format("/proc/self/fd/%d", upload->fd);
-	return linkat(AT_FDCWD, from, top_of(upload->upload.store), name, AT_SYMLINK_FOLLOW) == 0;
-}
-
-/* A name in use must be replaced in one step, which link(2) cannot: by way of a second name. */
-static bool
-replace(const struct directory_upload *upload, struct failure *why)
-{
-	int top = top_of(upload->upload.store);
-	scoped_free char *copy = copy_string(upload->key);
-	scoped_free char *random = random_hex(8);
-	scoped_free char *temporary = format("%s/.upload-%s", dirname(copy), random);
-	if (!link_as(upload, temporary))
-		return fail_errno(why, "cannot store %s", upload->key);
-	if (renameat(top, temporary, top, upload->key) == 0)
-		return true;
-	fail_errno(why, "cannot store %s", upload->key);
-	unlinkat(top, temporary, 0);
-	return false;
+	return fail(why, FAILURE_EXISTS, "the store holds %s already", upload->key);
 }
 
 static bool
-publish(const struct directory_upload *upload, struct failure *why)
+put_in_place(struct directory_upload *upload, struct failure *why)
 {
-	scoped_fd int parent = -1;
+	const struct place *place = &upload->place;
+	unsigned flags = upload->once ? RENAME_NOREPLACE : 0;
+	if (renameat2(place->parent, upload->temporary, place->parent, place->name, flags) < 0)
+		return errno == EEXIST ? fail_taken(upload, why)
+		                       : fail_errno(why, "cannot store %s", upload->key);
+	free_pointer(&upload->temporary);
+	return directory_sync(place->parent, why);
+}
+
+static bool
+publish(struct directory_upload *upload, const char *sha256, struct failure *why)
+{
+	const struct place *place = &upload->place;
+	scoped_fd int locked = -1;
 	if (fsync(upload->fd) < 0)
 		return fail_errno(why, "cannot sync %s", upload->key);
-	if (!link_as(upload, upload->key)) {
-		if (errno != EEXIST)
-			return fail_errno(why, "cannot store %s", upload->key);
-		if (upload->once)
-			return fail(why, FAILURE_EXISTS, "the store holds %s already", upload->key);
-		/* While the two do not fit, better no metadata than that of the old bytes. */
-		scoped_free char *metadata = format("%s" METADATA_ENDING, upload->key);
-		if (!file_remove(top_of(upload->upload.store), metadata, why)
-		    || !replace(upload, why))
-			return false;
-	}
-	return make_parents(upload->upload.store, upload->key, &parent, why)
-	       && directory_sync(parent, why);
+	if (!lock(place, LOCK_EX, &locked, why))
+		return false;
+	if (upload->once && file_exists(place->parent, place->name))
+		return fail_taken(upload, why);
+	return file_remove(place->parent, place->metadata, why) && put_in_place(upload, why)
+	       && write_metadata(place, sha256, why);
 }
 
 static bool
@@ -263,22 +412,10 @@ finish(struct store_upload *upload, struct store_object *ret_object, struct fail
 		return fail(why, FAILURE_HASH_MISMATCH,
 		            "%s hashes to %s on its way into the store, not to %s", directory->key,
 		            object.sha256, directory->sha256);
-	if (!publish(directory, why)
-	    || !set_sha256(upload->store, directory->key, object.sha256, why))
+	if (!publish(directory, object.sha256, why))
 		return false;
 	*ret_object = object;
 	return true;
-}
-
-static void
-drop(struct store_upload *upload)
-{
-	struct directory_upload *directory = (struct directory_upload *)upload;
-	close_fd(&directory->fd);
-	digest_drop(&directory->digest);
-	free(directory->key);
-	free(directory->sha256);
-	free(directory);
 }
 
 const struct store_body store_directory = {

@@ -39,6 +39,13 @@ bool file_exists(int dir, const char *path);
 /* Makes path and its missing parents with mode. */
 bool must_check directory_make(const char *path, mode_t mode, struct failure *why);
 bool must_check directory_open(int dir, const char *path, int *ret_fd, struct failure *why);
+/*
+ * Opens the directory that holds what `path` names below dir, component by component, following no
+ * link. `made`: missing directories are made (0755) and counted there; NULL: they are not. `path`
+ * is cut up; *ret_last is its last component. -1 with errno if it could not be done: callers know
+ * whose fault it is.
+ */
+int directory_descend(int dir, char *path, int *made, const char **ret_last);
 bool must_check directory_sync(int dir, struct failure *why);
 /* Names in the directory but . and .. , sorted. */
 bool must_check directory_list(int dir, const char *path, struct strings *names,

@@ -3,8 +3,8 @@
  * interface, a body for each kind of store (remote/store_directory.c: a directory on this machine).
  * Blocking; for runners and the dashboard.
  *
- * Keys are relative paths of [A-Za-z0-9._-] components ("builds/<commit>.jar"); anything else is
- * FAILURE_REJECTED.
+ * Keys are relative paths of components of up to 200 [A-Za-z0-9._-], none hidden
+ * ("builds/<commit>.jar"); anything else is FAILURE_REJECTED.
  */
 #ifndef REMOTE_STORE_H
 #define REMOTE_STORE_H
@@ -60,7 +60,8 @@ bool must_check store_open_object(struct store *store, const char *key, int *ret
 bool must_check store_put_fd(struct store *store, const char *key, int fd,
                              const struct store_put *put, const struct tick *tick,
                              struct store_object *ret_object, struct failure *why);
-/* The object exists without metadata: it gets this SHA-256. */
+/* The object exists without metadata: it gets this SHA-256. FAILURE_EXISTS if it has another by
+ * now. */
 bool must_check store_set_sha256(struct store *store, const char *key, const char *sha256,
                                  struct failure *why);
 

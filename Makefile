@@ -10,7 +10,7 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 PACKAGES_BUILD := gcc make pkg-config libcurl4-openssl-dev libjansson-dev libssl-dev libgit2-dev \
 	libarchive-dev libyaml-dev libsystemd-dev libseccomp-dev libsqlite3-dev libmicrohttpd-dev
 PACKAGES_RUN   := bubblewrap git openssh-client ca-certificates openjdk-17-jdk-headless ant python3
-PACKAGES_CHECK := libcmocka-dev python3-pytest python3-yaml openssh-server openssl zstd bzip2 xz-utils man-db systemd
+PACKAGES_CHECK := libcmocka-dev openssl python3-pytest python3-yaml openssh-server openssl zstd bzip2 xz-utils man-db systemd
 PACKAGES_LINT  := clang-format shellcheck
 PACKAGES       := $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_CHECK) $(PACKAGES_LINT)
 

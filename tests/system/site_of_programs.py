@@ -88,6 +88,8 @@ class Site:
                     worker.stop()
                 assert self.dashboard.stop() == 0, self.dashboard.log_text()
                 wait_for(lambda: not processes_of(self.path), "no process left")
+                for log in self.logs().values():
+                    assert "Sanitizer" not in log, log
         finally:
             for program in [*self.workers, self.dashboard]:
                 if program and program.process and program.process.poll() is None:

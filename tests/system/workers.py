@@ -9,6 +9,8 @@ import subprocess
 
 from programs import BUILD, DEADLINE, wait_for
 
+# Under LeakSanitizer: what is not ours.
+LEAKS = f"suppressions={pathlib.Path(__file__).resolve().parent / 'leaks.txt'}:print_suppressions=0"
 MARK = "MOOLLOY_TEST"  # in the environment of every worker and runner: whose they are
 
 
@@ -56,7 +58,8 @@ class Worker:
 
     @property
     def environment(self):
-        return {**os.environ, MARK: str(self.directory.parent), "TMPDIR": str(self.directory)}
+        return {**os.environ, MARK: str(self.directory.parent), "TMPDIR": str(self.directory),
+                "LSAN_OPTIONS": LEAKS}
 
     # ---- life ----
 

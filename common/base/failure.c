@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "base/text.h"
 
@@ -154,5 +155,22 @@ failure_from_errno(int number)
 		return FAILURE_PERMISSION;
 	default:
 		return FAILURE_SYSTEM;
+	}
+}
+
+int
+failure_exit_status(const struct failure *why)
+{
+	switch (why->code) {
+	case FAILURE_NONE:
+		return EX_OK;
+	case FAILURE_USAGE:
+		return EX_USAGE;
+	case FAILURE_CONFIGURATION:
+		return EX_CONFIG;
+	case FAILURE_INTERNAL:
+		return EX_SOFTWARE;
+	default:
+		return EX_TEMPFAIL;
 	}
 }

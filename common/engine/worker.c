@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -238,23 +237,6 @@ get_config(struct options *options, void *config, struct failure *why)
 /* ---- verbs ---- */
 
 static int
-exit_status(const struct failure *why)
-{
-	switch (why->code) {
-	case FAILURE_NONE:
-		return EXIT_SUCCESS;
-	case FAILURE_USAGE:
-		return EX_USAGE;
-	case FAILURE_CONFIGURATION:
-		return EX_CONFIG;
-	case FAILURE_INTERNAL:
-		return EX_SOFTWARE;
-	default:
-		return EX_TEMPFAIL;
-	}
-}
-
-static int
 act(struct options *options, void *config, struct failure *why)
 {
 	const struct worker_program *program = options->program;
@@ -270,7 +252,7 @@ act(struct options *options, void *config, struct failure *why)
 		scoped_free char *shown = config_show(program->settings, config);
 		fputs(shown, stdout);
 	} else if (!manager_serve(program, config, load, options, why)) {
-		return exit_status(why);
+		return failure_exit_status(why);
 	}
 	return EXIT_SUCCESS;
 }
@@ -286,7 +268,7 @@ configure_and_act(struct options *options, struct failure *why)
 		log_set_level(log_level_from_name(shared->log_level));
 		status = act(options, config, why);
 	} else {
-		status = exit_status(why);
+		status = failure_exit_status(why);
 	}
 	settings_done(program->settings, config);
 	return status;
@@ -301,7 +283,7 @@ worker_main(int argc, char **argv, const struct worker_program *program)
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	int status;
 	if (!read_options(argc, argv, &options, &why))
-		status = exit_status(&why);
+		status = failure_exit_status(&why);
 	else if (options.done)
 		status = EXIT_SUCCESS;
 	else

@@ -60,5 +60,10 @@ bool failure_retryable(enum failure_code code);
 /* false if no row has that wire name. */
 bool failure_from_name(const char *name, enum failure_code *ret_code);
 enum failure_code failure_from_errno(int number);
+/*
+ * What a program exits with (sysexits.h): 0 for NONE, EX_USAGE 64, EX_CONFIG 78, EX_SOFTWARE 70 for
+ * INTERNAL, else EX_TEMPFAIL 75.
+ */
+int failure_exit_status(const struct failure *why);
 
 #endif

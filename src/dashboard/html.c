@@ -124,6 +124,18 @@ html_answer(struct request *request, struct text *page)
 	request_answer(request, &answer);
 }
 
+void
+html_answer_found(struct request *request, struct text *page, bool made, bool found,
+                  const struct failure *why)
+{
+	if (!made)
+		request_answer_failure(request, why);
+	else if (!found)
+		request_answer_text(request, 404, "404 - Page not found.");
+	else
+		html_answer(request, page);
+}
+
 /* ---- values ---- */
 
 void

@@ -20,6 +20,11 @@ void html_begin(struct text *page, const char *title, const char *place);
 /* Ends the page and answers the request with it, 200; nobody may keep a copy. */
 void html_answer(struct request *request, struct text *page);
 
+/* The same for a page that could be made and whose subject was found; else the failure's answer, or
+ * 404. */
+void html_answer_found(struct request *request, struct text *page, bool made, bool found,
+                       const struct failure *why);
+
 /* Knows %s (escaped; NULL shows a dash), %d, %lld, %.1f and %%. */
 void html_addf(struct text *page, const char *fmt, ...) printf_like(2, 3);
 

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/resource.h>
-#include <sysexits.h>
 
 #include "address.h"
 #include "base/clock.h"
@@ -257,23 +256,6 @@ configure_and_act(const struct options *options, struct failure *why)
 	return good;
 }
 
-static int
-exit_status(const struct failure *why)
-{
-	switch (why->code) {
-	case FAILURE_NONE:
-		return EXIT_SUCCESS;
-	case FAILURE_USAGE:
-		return EX_USAGE;
-	case FAILURE_CONFIGURATION:
-		return EX_CONFIG;
-	case FAILURE_INTERNAL:
-		return EX_SOFTWARE;
-	default:
-		return EX_TEMPFAIL;
-	}
-}
-
 int
 main(int argc, char **argv)
 {
@@ -283,5 +265,5 @@ main(int argc, char **argv)
 	            && (options.done || configure_and_act(&options, &why));
 	if (!good)
 		log_failure(LEVEL_ERROR, NULL, &why, "moolloy-dashboard");
-	return exit_status(&why);
+	return failure_exit_status(&why);
 }

@@ -46,10 +46,7 @@ page_commits(struct request *request, struct site *site)
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	scoped(rows_close) struct rows *rows = list_commits(site->db, query_page(request));
 	html_begin(&page, "Commits", "/commits");
-	if (add_commits(&page, rows, &why))
-		html_answer(request, &page);
-	else
-		request_answer_failure(request, &why);
+	html_answer_found(request, &page, add_commits(&page, rows, &why), true, &why);
 }
 
 /* ---- one ---- */
@@ -106,10 +103,6 @@ page_commit(struct request *request, struct site *site)
 	scoped(text_done) struct text page = TEXT_INIT;
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	bool found = false;
-	if (!add_page(&page, request, site, &found, &why))
-		request_answer_failure(request, &why);
-	else if (!found)
-		request_answer_text(request, 404, "404 - Page not found.");
-	else
-		html_answer(request, &page);
+	bool made = add_page(&page, request, site, &found, &why);
+	html_answer_found(request, &page, made, found, &why);
 }

@@ -18,10 +18,7 @@ answer_list(struct request *request, struct site *site, const char *type, const 
 	scoped_free char *place = format("/%ss", type);
 	scoped(rows_close) struct rows *rows = list_jobs(site->db, &filter, query_page(request));
 	html_begin(&page, title, place);
-	if (job_table_add(&page, rows, &why))
-		html_answer(request, &page);
-	else
-		request_answer_failure(request, &why);
+	html_answer_found(request, &page, job_table_add(&page, rows, &why), true, &why);
 }
 
 void
@@ -184,10 +181,6 @@ page_job(struct request *request, struct site *site)
 	scoped(text_done) struct text page = TEXT_INIT;
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	bool found = false;
-	if (!add_page(&page, site, request_id(request), &found, &why))
-		request_answer_failure(request, &why);
-	else if (!found)
-		request_answer_text(request, 404, "404 - Page not found.");
-	else
-		html_answer(request, &page);
+	bool made = add_page(&page, site, request_id(request), &found, &why);
+	html_answer_found(request, &page, made, found, &why);
 }

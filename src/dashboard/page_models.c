@@ -94,10 +94,7 @@ page_models(struct request *request, struct site *site)
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	scoped(rows_close) struct rows *rows = list_models(site->db);
 	html_begin(&page, "Models", "/models");
-	if (add_models(&page, rows, &why))
-		html_answer(request, &page);
-	else
-		request_answer_failure(request, &why);
+	html_answer_found(request, &page, add_models(&page, rows, &why), true, &why);
 }
 
 /* ---- one ---- */
@@ -157,10 +154,6 @@ page_model(struct request *request, struct site *site)
 	scoped(text_done) struct text page = TEXT_INIT;
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	bool found = false;
-	if (!add_page(&page, site, request_id(request), &found, &why))
-		request_answer_failure(request, &why);
-	else if (!found)
-		request_answer_text(request, 404, "404 - Page not found.");
-	else
-		html_answer(request, &page);
+	bool made = add_page(&page, site, request_id(request), &found, &why);
+	html_answer_found(request, &page, made, found, &why);
 }

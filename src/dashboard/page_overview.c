@@ -58,8 +58,5 @@ page_overview(struct request *request, struct site *site)
 	scoped(text_done) struct text page = TEXT_INIT;
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	html_begin(&page, "Overview", "/");
-	if (add_all(&page, site, &why))
-		html_answer(request, &page);
-	else
-		request_answer_failure(request, &why);
+	html_answer_found(request, &page, add_all(&page, site, &why), true, &why);
 }

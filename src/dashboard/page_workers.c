@@ -84,8 +84,5 @@ page_workers(struct request *request, struct site *site)
 	scoped(text_done) struct text page = TEXT_INIT;
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	html_begin(&page, "Workers", "/workers");
-	if (workers_table_add(&page, site->db, &why))
-		html_answer(request, &page);
-	else
-		request_answer_failure(request, &why);
+	html_answer_found(request, &page, workers_table_add(&page, site->db, &why), true, &why);
 }

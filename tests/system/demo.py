@@ -59,9 +59,8 @@ class Demo:
         return self.site.add_model("backpack", archive)
 
     def push(self):
-        git = lambda *arguments: make_repository.git(self.site.repository, *arguments)
-        commit = {"id": self.site.commit, "message": git("log", "-1", "--format=%s"),
-                  "timestamp": git("log", "-1", "--format=%cI")}
+        log = make_repository.git(self.site.repository, "log", "-1", "--format=%H%n%cI%n%s")
+        commit = dict(zip(("id", "timestamp", "message"), log.split("\n")))
         answer = self.site.dashboard.post(
             "/repo/post_commit/hook", {"ref": "refs/heads/main", "commits": [commit]},
             {"X-GitHub-Event": "push"})
@@ -118,7 +117,8 @@ class Demo:
         site = self.site
         if site and good and os.environ.get("DEMO_KEEP", "0") not in ("", "0"):
             pids = [site.dashboard.process.pid, site.build_worker.pid, site.run_worker.pid]
-            print("All of it goes on running. To look at it, open the dashboard; to end it:\n"
+            print("All of it goes on running. To look at it, open the dashboard, or read the logs:\n"
+                  f"  tail -f {site.path}/*.log {site.path}/*/log\nTo end it:\n"
                   f"  kill {' '.join(map(str, pids))}; sleep 2; rm -r {site.path}")
         elif site:
             site.stop(check=False)
@@ -133,6 +133,8 @@ def main():
         good = True
     except (JobFailed, AssertionError, OSError, RuntimeError) as failure:
         print(f"\n{RED}{failure}{PLAIN}\n")
+    except KeyboardInterrupt:
+        print("\ninterrupted\n")
     finally:
         demo.end(good)
     return 0 if good else 1

@@ -159,43 +159,31 @@ is_just_looking(const struct options *options)
 	return strings_equal(options->verb, "show-config");
 }
 
-/* The system's files: the shared one if it is there, the worker's own, that of the instance if it
- * is there. */
-static bool
-read_system_files(const struct options *options, void *config, struct failure *why)
-{
-	const struct worker_program *program = options->program;
-	scoped_free char *own = format("%s/%s.yaml", CONFIG_DIRECTORY, program->name);
-	scoped_free char *instance = format("%s/%s.yaml", CONFIG_DIRECTORY, options->worker);
-	if (file_exists(AT_FDCWD, CONFIG_COMMON)
-	    && !config_read_file(&worker_settings_table, config, CONFIG_COMMON, why))
-		return false;
-	if (!file_exists(AT_FDCWD, own) && is_just_looking(options))
-		return true;
-	if (!file_exists(AT_FDCWD, own))
-		return fail(why, FAILURE_CONFIGURATION,
-		            "%s does not exist; write it, or name a file with --config", own);
-	if (!config_read_file(program->settings, config, own, why))
-		return false;
-	return !options->instance || !file_exists(AT_FDCWD, instance)
-	       || config_read_file(program->settings, config, instance, why);
-}
-
+/* The files that were named, or the system's: the shared one if it is there, the worker's own. */
 static bool
 read_files(const struct options *options, void *config, struct failure *why)
 {
-	const struct settings *table = options->program->settings;
-	if (options->files.count == 0)
-		return read_system_files(options, config, why);
+	const struct worker_program *program = options->program;
+	scoped_free char *own = format("%s/%s.yaml", CONFIG_DIRECTORY, program->name);
 	for (size_t i = 0; i < options->files.count; i++)
-		if (!config_read_file(table, config, options->files.items[i], why))
+		if (!config_read_file(program->settings, config, options->files.items[i], why))
 			return false;
-	return true;
+	if (options->files.count > 0)
+		return true;
+	if (file_exists(AT_FDCWD, CONFIG_COMMON)
+	    && !config_read_file(&worker_settings_table, config, CONFIG_COMMON, why))
+		return false;
+	if (file_exists(AT_FDCWD, own))
+		return config_read_file(program->settings, config, own, why);
+	return is_just_looking(options)
+	       || fail(why, FAILURE_CONFIGURATION,
+	               "%s does not exist; write it, or name a file with --config", own);
 }
 
-/* An instance differs from the only worker of its kind in what must not be shared. */
+/* An instance has a name and a state directory of its own, whatever the others' are; a file of its
+ * own, where there is one, has the last word. */
 static bool
-name_instance(const struct options *options, struct worker_config *config, struct failure *why)
+read_instance(const struct options *options, struct worker_config *config, struct failure *why)
 {
 	const struct settings *table = options->program->settings;
 	config->worker = options->worker;
@@ -203,9 +191,12 @@ name_instance(const struct options *options, struct worker_config *config, struc
 		return true;
 	scoped_free char *host = worker_name(config);
 	scoped_free char *name = format("%s/%s", host, options->instance);
-	scoped_free char *state = format("/var/lib/moolloy-workers/%s", options->worker);
+	scoped_free char *state = format("%s@%s", config->state_directory, options->instance);
+	scoped_free char *own = format("%s/%s.yaml", CONFIG_DIRECTORY, options->worker);
 	return setting_assign(settings_find(table, "name"), config, name, why)
-	       && setting_assign(settings_find(table, "state-directory"), config, state, why);
+	       && setting_assign(settings_find(table, "state-directory"), config, state, why)
+	       && (options->files.count > 0 || !file_exists(AT_FDCWD, own)
+	           || config_read_file(table, config, own, why));
 }
 
 static bool
@@ -214,7 +205,7 @@ load(void *data, void *config, struct failure *why)
 	const struct options *options = data;
 	const struct worker_program *program = options->program;
 	config_init(program->settings, config);
-	if (name_instance(options, config, why) && read_files(options, config, why)
+	if (read_files(options, config, why) && read_instance(options, config, why)
 	    && config_read_secrets(program->settings, config, why)
 	    && (is_just_looking(options) || program->check(config, false, why)))
 		return true;

@@ -36,6 +36,43 @@ def test_unit_is_clean(unit, tmp_path):
     assert checked.returncode == 0 and not complaints, checked.stderr
 
 
+# With any of these in a worker's unit, bubblewrap or the runner fails: tried under a real systemd 252.
+# RestrictSUIDSGID forbids openat2(2), ProtectHostname the box's host name; the others its namespaces or its /proc.
+BREAK_THE_BOX = ["MemoryDenyWriteExecute", "PrivateUsers", "ProcSubset", "ProtectControlGroups", "ProtectHostname",
+                 "ProtectKernelLogs", "ProtectKernelTunables", "ProtectProc", "RestrictNamespaces",
+                 "RestrictSUIDSGID", "SystemCallFilter"]
+
+
+def settings_of(path):
+    """[(name, value)] of a unit, comments left out."""
+    lines = path.read_text().splitlines()
+    return [tuple(line.split("=", 1)) for line in lines if "=" in line and not line.startswith("#")]
+
+
+@pytest.mark.parametrize("kind", ["build", "run"])
+def test_a_workers_unit_leaves_what_its_box_needs(kind):
+    settings = dict(settings_of(TOP / f"systemd/moolloy-{kind}-worker.service"))
+    assert not settings.keys() & set(BREAK_THE_BOX)
+    assert settings["KillMode"] == "mixed" and settings["Delegate"] == "yes"
+    # The kernel's choice of a job's process must not end the worker.
+    assert settings["OOMPolicy"] == "continue"
+    assert settings["RestartPreventExitStatus"].split() == ["64", "78"]
+    # drain-timeout, and some time to hand the job back.
+    assert int(settings["TimeoutStopSec"]) >= 90 + 15
+
+
+@pytest.mark.parametrize("kind", ["build", "run"])
+def test_an_instance_differs_in_its_name_only(kind):
+    text = (TOP / f"systemd/moolloy-{kind}-worker@.service").read_text()
+    single = (TOP / f"systemd/moolloy-{kind}-worker.service").read_text()
+    assert text.replace(" --instance=%i", "").replace("worker %i", "worker") == single
+
+
+def test_both_kinds_of_workers_run_alike():
+    text = (TOP / "systemd/moolloy-build-worker.service").read_text()
+    assert text.replace("build", "run") == (TOP / "systemd/moolloy-run-worker.service").read_text()
+
+
 def test_everything_is_installed(installed):
     for program in PROGRAMS:
         path = installed / "usr/bin" / program

@@ -66,6 +66,15 @@ or_dash(const char *text)
 	return text ? text : "-";
 }
 
+/* Its first line, fit for a terminal: it may hold what a server or a repository said. */
+static char *
+printable(const char *text)
+{
+	struct text line = TEXT_INIT;
+	text_add_printable(&line, text, strcspn(text, "\n"), false);
+	return text_take(&line);
+}
+
 /* "execute 12.0 MiB of 40.0 MiB" */
 static char *
 progress_text(const struct json_t *job)
@@ -108,8 +117,10 @@ print_status(const char *worker, const struct json_t *status)
 	bool running = pid > 0 && file_exists(AT_FDCWD, "/proc") && getpgid((pid_t)pid) >= 0;
 	printf("%s (%s): %s%s\n", worker, or_dash(js_string(status, "worker")),
 	       or_dash(js_string(status, "state")), running ? "" : ", but its process is gone");
-	if (js_string(status, "why"))
-		printf("  no job is claimed: %s\n", js_string(status, "why"));
+	if (js_string(status, "why")) {
+		scoped_free char *why = printable(js_string(status, "why"));
+		printf("  no job is claimed: %s\n", why);
+	}
 	printf("  dashboard: %s%s\n",
 	       js_true(status, "registered") ? "registered as worker " : "not registered",
 	       js_true(status, "registered") ? or_dash(js_string(status, "worker_id")) : "");
@@ -186,7 +197,7 @@ do_explain(const struct call *call, struct failure *why)
 
 /* ---- what waits, what was parked, what was kept ---- */
 
-/* "12-1-finish" of "0001764000000000-12-1-finish.json"; the number is when it was added. */
+/* When it was added, what it is, why it was parked if it was, and its name. */
 static void
 print_letter(int directory, const char *name)
 {
@@ -199,8 +210,10 @@ print_letter(int directory, const char *name)
 		wall_text(added, time);
 	printf("%s  job %s  %s", time, or_dash(js_string(letter, "job")),
 	       or_dash(js_string(letter, "kind")));
-	if (file_read(directory, why_file, FILE_LIMIT, &note, NULL))
-		printf("  %.*s", (int)strcspn(text_string(&note), "\n"), text_string(&note));
+	if (file_read(directory, why_file, FILE_LIMIT, &note, NULL)) {
+		scoped_free char *line = printable(text_string(&note));
+		printf("  %s", line);
+	}
 	printf("  (%s)\n", name);
 }
 
@@ -236,6 +249,18 @@ do_parked(const struct call *call, struct failure *why)
 	return list_letters(call, "parked", why);
 }
 
+/* Of a job that could not be done, or of one that was, with a verdict against it. */
+static void
+print_failure(const char *name, const struct outcome *outcome)
+{
+	scoped_free char *message = printable(outcome->why.message);
+	printf("%-16s %s%s: %s", name, outcome->success ? "done, " : "",
+	       failure_name(outcome->why.code), message);
+	if (outcome->why.step)
+		printf(" (step %s)", outcome->why.step);
+	printf("\n");
+}
+
 static void
 print_job(int jobs, const char *name)
 {
@@ -244,11 +269,10 @@ print_job(int jobs, const char *name)
 	if (!directory_open(jobs, name, &directory, NULL)
 	    || !outcome_read(directory, &outcome, NULL))
 		printf("%-16s no outcome: running, or cut off\n", name);
-	else if (outcome.success)
+	else if (outcome.success && outcome.why.code == FAILURE_NONE)
 		printf("%-16s done\n", name);
 	else
-		printf("%-16s %s: %s (step %s)\n", name, failure_name(outcome.why.code),
-		       outcome.why.message, or_dash(outcome.why.step));
+		print_failure(name, &outcome);
 }
 
 static bool
@@ -279,7 +303,9 @@ connect_to(const char *path, int *ret_fd, struct failure *why)
 	scoped_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return fail_errno(why, "cannot make a socket");
+	/* The latter also for connecting, to a worker that accepts nobody. */
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
 		return fail_errno(why, "cannot reach the worker at %s: does it run?", path);
 	*ret_fd = take_fd(&fd);
@@ -293,9 +319,16 @@ ask(const struct call *call, struct json_t **ret_answer, struct failure *why)
 	scoped_free char *question = format("{\"verb\":\"%s\"}\n", call->verb);
 	scoped(text_done) struct text text = TEXT_INIT;
 	scoped_fd int fd = -1;
-	return connect_to(path, &fd, why) && write_all(fd, question, strlen(question), why)
-	       && read_all(fd, FILE_LIMIT, &text, why)
-	       && js_parse(text_string(&text), text.length, ret_answer, why);
+	scoped(js_drop) struct json_t *answer = NULL;
+	if (!connect_to(path, &fd, why) || !write_all(fd, question, strlen(question), why)
+	    || !read_all(fd, FILE_LIMIT, &text, why)
+	    || !js_parse(text_string(&text), text.length, &answer, why))
+		return fail_within(why, "%s does not answer", call->argument);
+	if (!js_true(answer, "ok"))
+		return fail(why, FAILURE_REJECTED, "%s: %s", call->argument,
+		            or_dash(js_string(answer, "error")));
+	*ret_answer = take_pointer(&answer);
+	return true;
 }
 
 static bool
@@ -304,9 +337,6 @@ do_ask(const struct call *call, struct failure *why)
 	scoped(js_drop) struct json_t *answer = NULL;
 	if (!ask(call, &answer, why))
 		return false;
-	if (!js_true(answer, "ok"))
-		return fail(why, FAILURE_REJECTED, "%s: %s", call->argument,
-		            or_dash(js_string(answer, "error")));
 	scoped_free char *text = call->json ? js_text(answer) : NULL;
 	printf("%s\n", text ? text : "done");
 	return true;

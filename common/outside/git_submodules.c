@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
@@ -87,6 +88,9 @@ check_place(const char *tree, const char *path, struct failure *why)
 	if (!directory_open(AT_FDCWD, tree, &top, why))
 		return false;
 	fd = (int)syscall(SYS_openat2, top, path, &how, sizeof how);
+	/* A filter of system calls (RestrictSUIDSGID= of systemd) is not the repository's fault. */
+	if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+		return fail(why, FAILURE_SYSTEM, "openat2(2) is forbidden here");
 	return fd >= 0
 	       || fail(why, FAILURE_BAD_REPOSITORY, "submodule %.200s does not lie in the tree",
 	               path);

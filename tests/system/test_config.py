@@ -3,6 +3,7 @@ nothing. And the command line, with the verbs that need no dashboard."""
 import json
 import re
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -33,6 +34,20 @@ def settings(program, path):
     shown = call(program, "--config", path, "show-config").stdout
     rows = re.findall(r"((?:^# .*\n)+)([a-z0-9.-]+):", shown, re.M)
     return {name: re.sub(r"\n?# ", " ", comment).strip().rpartition(" (")[0] for comment, name in rows}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_an_instance_keeps_apart_whatever_the_files_say(config, program):
+    for text, host, state in ("", socket.gethostname(), f"/var/lib/moolloy-workers/{program}"), \
+                             ("name: host\nstate-directory: /data/worker\n", "host", "/data/worker"):
+        shown = call(program, "--config", config(text), "--instance", "2", "show-config").stdout
+        assert re.search(rf"^name: '?{host}/2'?$", shown, re.M)
+        assert f"\nstate-directory: {state}@2\n" in shown
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../x", "a b", "x" * 33])
+def test_a_wrong_name_of_an_instance(name):
+    assert call("run-worker", "--instance", name, "show-config").returncode == 64
 
 
 # ---- what is wrong ----

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import re
+import socket
 import subprocess
 
 import pytest
@@ -77,6 +78,67 @@ def test_no_such_worker(runtime):
     assert ctl(*runtime, "status", "nobody").returncode == 75
     done = ctl(*runtime, "memory", "run-worker")
     assert done.returncode == 75 and "does it run?" in done.stderr
+
+
+@pytest.fixture
+def state(tmp_path):
+    """What a worker may leave behind."""
+    worker = tmp_path / "run-worker"
+    for folder in "outbox", "parked", "jobs/1-1", "jobs/2-1", "jobs/3-1", "jobs/4-2":
+        (worker / folder).mkdir(parents=True)
+    letter = {"kind": "finish", "job": "12", "attempt": 1, "added": 1795508550000}
+    (worker / "outbox/0001-12-1-finish.json").write_text(json.dumps(letter))
+    (worker / "parked/0001-7-1-finish.json").write_text(json.dumps({**letter, "job": "7"}))
+    (worker / "parked/0001-7-1-finish.json.why").write_text("forbidden: POST x: 403: \x1b[2Jno\nmore\n")
+    (worker / "parked/message-0002.json").write_text("--- no letter")
+    outcomes = {"1-1": {"success": True, "return_code": 0},
+                "2-1": {"success": False, "failure": {"code": "no-model", "step": "fetch-model",
+                                                      "message": "no \x1b[2J here"}},
+                "3-1": {"success": True, "return_code": 3,
+                        "failure": {"code": "exit-status", "message": "moolloy ended with 3"}}}
+    for job, outcome in outcomes.items():
+        (worker / "jobs" / job / "outcome.json").write_text(json.dumps(outcome))
+    return ["--state-directory", tmp_path]
+
+
+def test_outbox_and_parked_tell_what_and_why(state):
+    outbox = ctl(*state, "outbox", "run-worker").stdout.splitlines()
+    assert outbox == ["2026-11-24T08:22:30Z  job 12  finish  (0001-12-1-finish.json)"]
+    parked = ctl(*state, "parked", "run-worker").stdout.splitlines()
+    assert len(parked) == 2
+    # What a server said does not reach the terminal as it is.
+    assert "job 7  finish  forbidden: POST x: 403: \\x1b[2Jno" in parked[0]
+    assert "message-0002.json" in parked[1]
+
+
+def test_jobs_tell_how_they_ended(state):
+    done, failed, verdict, cut_off = ctl(*state, "jobs", "run-worker").stdout.splitlines()
+    assert done.split() == ["1-1", "done"]
+    assert "2-1" in failed and "no-model: no \\x1b[2J here (step fetch-model)" in failed
+    assert "3-1" in verdict and "done, exit-status: moolloy ended with 3" in verdict
+    assert cut_off.split(maxsplit=1) == ["4-2", "no outcome: running, or cut off"]
+
+
+def test_there_is_nothing_of_a_worker_that_never_was(state):
+    for verb in "outbox", "parked", "jobs":
+        done = ctl(*state, verb, "nobody")
+        assert done.returncode == 75 and "nobody" in done.stderr
+
+
+@pytest.mark.parametrize("answer, status", [(b'{"ok":false,"error":"busy"}\n', 1), (b"nonsense\n", 75),
+                                            (b"", 75)])
+def test_what_a_worker_answers(tmp_path, answer, status):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "run-worker.sock"))
+        listener.listen()
+        asking = subprocess.Popen([BUILD / "moolloy-workerctl", "--runtime-directory", tmp_path, "memory",
+                                   "run-worker"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(100) == b'{"verb":"memory"}\n'
+            connection.sendall(answer)
+        shown, errors = asking.communicate(timeout=20)
+    assert asking.returncode == status and not shown and "run-worker" in errors
 
 
 def test_help_and_manual_name_every_verb_and_option():

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,12 +24,16 @@ struct extraction {
 	const struct archive_limits *limits;
 	const struct tick *tick;
 	int64_t bytes, entries; /* so far */
+	locale_t utf8, before;
 };
 
 static void
 extraction_done(struct extraction *extraction)
 {
 	archive_read_free(extraction->archive);
+	uselocale(extraction->before);
+	if (extraction->utf8)
+		freelocale(extraction->utf8);
 }
 
 static bool
@@ -207,6 +212,9 @@ archive_extract(int fd, int directory, const struct archive_limits *limits, cons
 {
 	scoped(extraction_done) struct extraction extraction = {
 	    .archive = new_reader(), .directory = directory, .limits = limits, .tick = tick};
+	/* libarchive gives names in UTF-8 to a program in the locale "C" as no names. */
+	extraction.utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	extraction.before = uselocale(extraction.utf8);
 	if (archive_read_open_fd(extraction.archive, fd, BLOCK) != ARCHIVE_OK)
 		return fail_archive(extraction.archive, why);
 	return extract_all(&extraction, why);

@@ -1,6 +1,7 @@
 /* Result tarballs go out: pax, compressed, streamed to a sink. */
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,9 +29,11 @@ static const struct {
 
 struct archive_writer {
 	struct archive *archive;
-	archive_sink *sink;
+	archive_sink *sink; /* NULL once it failed or the tarball is given up */
 	void *data;
 	struct failure why; /* of the sink */
+	bool within;        /* an entry is not whole */
+	locale_t utf8;      /* in which names are given to libarchive */
 };
 
 const char *
@@ -63,14 +66,22 @@ fail_writer(struct archive_writer *writer, struct failure *why)
 	return false;
 }
 
+/* libarchive is not told when the sink fails: it would forget to free its compressor then. */
 static la_ssize_t
 on_bytes(struct archive *archive, void *data, const void *bytes, size_t length)
 {
 	struct archive_writer *writer = data;
-	if (writer->sink(writer->data, bytes, length, &writer->why))
-		return (la_ssize_t)length;
-	archive_set_error(archive, EIO, "the sink failed");
-	return -1;
+	(void)archive;
+	if (writer->sink && !writer->sink(writer->data, bytes, length, &writer->why))
+		writer->sink = NULL;
+	return (la_ssize_t)length;
+}
+
+/* Did libarchive, and the sink behind it, do what they were asked to? */
+static bool
+went_well(struct archive_writer *writer, la_ssize_t result, struct failure *why)
+{
+	return (result >= ARCHIVE_WARN && writer->sink) || fail_writer(writer, why);
 }
 
 bool
@@ -86,6 +97,7 @@ archive_begin(const char *compression, archive_sink *sink, void *data, struct ar
 		abort();
 	writer->sink = sink;
 	writer->data = data;
+	writer->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
 	archive_write_set_format_pax_restricted(writer->archive);
 	/* The sink gets what there is, without padding to a tape's block. */
 	archive_write_set_bytes_in_last_block(writer->archive, 1);
@@ -122,27 +134,33 @@ new_entry(const char *name, const struct stat *about)
 static bool
 write_header(struct archive_writer *writer, struct archive_entry *entry, struct failure *why)
 {
-	return archive_write_header(writer->archive, entry) >= ARCHIVE_WARN
-	       || fail_writer(writer, why);
+	locale_t before = uselocale(writer->utf8);
+	int result = archive_write_header(writer->archive, entry);
+	uselocale(before);
+	return went_well(writer, result, why);
 }
 
 /* The announced size is kept: a file that shrinks meanwhile is padded by libarchive, one that grows
  * is cut. */
 static bool
-write_contents(struct archive_writer *writer, int fd, const char *name, struct failure *why)
+write_contents(struct archive_writer *writer, int fd, int64_t size, const char *name,
+               struct failure *why)
 {
 	char block[BLOCK];
-	for (;;) {
-		ssize_t got = read(fd, block, sizeof block);
+	while (size > 0) {
+		ssize_t got = read(fd, block, size < BLOCK ? (size_t)size : BLOCK);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
 			return fail_errno(why, "cannot read %s", name);
 		if (got == 0)
 			return true;
-		if (archive_write_data(writer->archive, block, (size_t)got) < 0)
-			return fail_writer(writer, why);
+		if (!went_well(writer, archive_write_data(writer->archive, block, (size_t)got),
+		               why))
+			return false;
+		size -= got;
 	}
+	return true;
 }
 
 static bool
@@ -156,7 +174,8 @@ add_file(struct archive_writer *writer, int dir, const char *path, const char *n
 	if (!S_ISREG(about.st_mode))
 		return true;
 	scoped(free_entry) struct archive_entry *entry = new_entry(name, &about);
-	return write_header(writer, entry, why) && write_contents(writer, fd, name, why);
+	return write_header(writer, entry, why)
+	       && write_contents(writer, fd, about.st_size, name, why);
 }
 
 static bool
@@ -246,15 +265,14 @@ archive_add_bytes(struct archive_writer *writer, const char *name, const struct 
 	if (!write_header(writer, entry, why))
 		return false;
 	return bytes->length == 0
-	       || archive_write_data(writer->archive, bytes->bytes, bytes->length) >= 0
-	       || fail_writer(writer, why);
+	       || went_well(writer,
+	                    archive_write_data(writer->archive, bytes->bytes, bytes->length), why);
 }
 
 bool
 archive_finish(struct archive_writer **writer, struct failure *why)
 {
-	bool closed = archive_write_close((*writer)->archive) == ARCHIVE_OK
-	              || fail_writer(*writer, why);
+	bool closed = went_well(*writer, archive_write_close((*writer)->archive), why);
 	archive_drop(writer);
 	return closed;
 }
@@ -264,9 +282,14 @@ archive_drop(struct archive_writer **writer)
 {
 	if (!*writer)
 		return;
-	/* Not closed: what was not finished must not reach the sink as if it were. */
-	archive_write_fail((*writer)->archive);
+	/* What was not finished must not reach the sink as if it were. */
+	(*writer)->sink = NULL;
+	/* Nor is the rest of an entry worth being filled up with zeros. */
+	if ((*writer)->within)
+		archive_write_fail((*writer)->archive);
 	archive_write_free((*writer)->archive);
+	if ((*writer)->utf8)
+		freelocale((*writer)->utf8);
 	failure_done(&(*writer)->why);
 	free_pointer(writer);
 }

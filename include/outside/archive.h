@@ -5,7 +5,7 @@
  * nothing that would start a program. Extraction writes regular files and directories below one
  * directory and nothing else: an absolute path, a
  * "..", a link of either kind or a special file is FAILURE_BAD_ARCHIVE, and so is anything over the
- * limits.
+ * limits, or more than 32 directories deep.
  */
 #ifndef OUTSIDE_ARCHIVE_H
 #define OUTSIDE_ARCHIVE_H
@@ -20,7 +20,7 @@
 
 struct archive_limits {
 	int64_t bytes;   /* of all files, unpacked */
-	int64_t entries; /* files and directories */
+	int64_t entries; /* files and directories, those only implied by a name too */
 };
 
 /* Unpacks the archive that `fd` holds into the directory. Files get 0644 or 0755, directories 0755.

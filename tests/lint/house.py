@@ -19,7 +19,7 @@ WRAPPERS = {
     r"jansson\.h": r"common/outside/json\.c",
     r"openssl/": r"common/outside/digest\.c",
     r"git2[./]": r"common/outside/git",
-    r"archive(_entry)?\.h": r"common/outside/archive",
+    r"archive(_entry)?\.h": r"(common|tests/unit)/outside/(test_)?archive",
     r"yaml\.h": r"common/outside/yaml\.c",
     r"systemd/": r"common/outside/(loop|journal)\.c",
     r"sqlite3\.h": r"src/dashboard/database\.c",

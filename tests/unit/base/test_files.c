@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <sys/stat.h>
 
 #include "base/files.h"
@@ -118,6 +119,29 @@ a_file_in_the_way_is_told(void **state)
 	assert_non_null(strstr(why.message, "/file"));
 }
 
+static void
+descends_without_following_links(void **state)
+{
+	(void)state;
+	char missing[] = "deep/er/file", made_now[] = "deep/./er/file", by_link[] = "link/file";
+	char alone[] = "file/";
+	const char *last = NULL;
+	int made = 0;
+	assert_int_equal(directory_descend(dir, missing, NULL, &last), -1);
+	assert_int_equal(errno, ENOENT);
+	scoped_fd int parent = directory_descend(dir, made_now, &made, &last);
+	assert_true(parent >= 0);
+	assert_int_equal(made, 2);
+	assert_string_equal(last, "file");
+	assert_true(file_exists(dir, "deep/er"));
+	assert_int_equal(symlinkat("deep", dir, "link"), 0);
+	assert_int_equal(directory_descend(dir, by_link, &made, &last), -1);
+	assert_int_equal(errno, ENOTDIR);
+	scoped_fd int same = directory_descend(dir, alone, NULL, &last);
+	assert_true(same >= 0);
+	assert_string_equal(last, "file");
+}
+
 int
 main(void)
 {
@@ -128,6 +152,7 @@ main(void)
 	    cmocka_unit_test(sizes_count_each_inode_once),
 	    cmocka_unit_test(directories_are_listed_sorted),
 	    cmocka_unit_test(a_file_in_the_way_is_told),
+	    cmocka_unit_test(descends_without_following_links),
 	};
 	return cmocka_run_group_tests(tests, make_top, remove_top);
 }

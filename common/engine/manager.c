@@ -27,7 +27,7 @@
 #include "work/status.h"
 #include "work/workspace.h"
 
-/* How long the last letters and the farewell may take once no job runs. */
+/* How long the last letters, and then the farewell, may take once no job runs. */
 #define FAREWELL 1500
 
 /* How we are to stop; each wins over those before it. */
@@ -220,11 +220,12 @@ manager_leave(struct manager *m, int64_t now)
 	if (!m->gone_at)
 		m->gone_at = now + FAREWELL;
 	bool letters = delivery_under_way(&m->delivery) > 0 || outbox_next(m->services.outbox, now);
-	bool late = now >= m->gone_at;
-	if (!late && (letters || m->intake.receiving))
+	if (now < m->gone_at && (letters || m->intake.receiving))
 		return;
+	if (!m->membership.leaving)
+		m->gone_at = now + FAREWELL;
 	membership_leave(&m->membership);
-	if (late || m->membership.left)
+	if (m->membership.left || now >= m->gone_at)
 		loop_stop(m->services.loop);
 }
 

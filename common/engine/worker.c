@@ -199,6 +199,20 @@ read_instance(const struct options *options, struct worker_config *config, struc
 	           || config_read_file(table, config, own, why));
 }
 
+/* What the table cannot say of the settings that both workers share. */
+static bool
+check_shared(const struct worker_config *config, struct failure *why)
+{
+	const char *url = config->dashboard_url;
+	bool good = url && (starts_with(url, "http://") || starts_with(url, "https://"))
+	            && !ends_with(url, "/");
+	return good
+	       || fail(why, FAILURE_CONFIGURATION,
+	               "dashboard.url: '%s' is no http:// or https:// address without a slash at "
+	               "the end",
+	               url ? url : "");
+}
+
 static bool
 load(void *data, void *config, struct failure *why)
 {
@@ -207,7 +221,8 @@ load(void *data, void *config, struct failure *why)
 	config_init(program->settings, config);
 	if (read_files(options, config, why) && read_instance(options, config, why)
 	    && config_read_secrets(program->settings, config, why)
-	    && (is_just_looking(options) || program->check(config, false, why)))
+	    && (is_just_looking(options)
+	        || (check_shared(config, why) && program->check(config, false, why))))
 		return true;
 	/* Whatever is wrong with a configuration, it is the configuration that is wrong. */
 	if (why->code != FAILURE_CONFIGURATION) {

@@ -55,7 +55,8 @@ is_commit(const char *text)
 static bool
 is_key(const char *text)
 {
-	return holds_only(text, DIGITS LETTERS "/._-", KEY_LIMIT);
+	return holds_only(text, DIGITS LETTERS "/._-", KEY_LIMIT) && text[0] != '/'
+	       && !strstr(text, "..");
 }
 
 static bool

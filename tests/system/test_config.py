@@ -98,6 +98,8 @@ def test_a_file_that_is_no_configuration(config, text, line, message):
 
 @pytest.mark.parametrize("program, text, message", [
     ("run-worker", "queues: []", "queues is empty"),
+    ("run-worker", "dashboard.url: ftp://x", "'ftp://x' is no http:// or https:// address"),
+    ("run-worker", "dashboard.url: http://x/", "without a slash at the end"),
     ("build-worker", "build.artifact: x", "repository.url is not set"),
     ("build-worker", "repository.url: /x", "its protocol, file, is not among git.protocols"),
     ("run-worker", "dashboard.password-file: /nowhere", "cannot open /nowhere"),

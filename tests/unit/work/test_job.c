@@ -117,6 +117,8 @@ invalid_fields_are_named(void **state)
 	    {":version: 2\n:job_id: 1\n:job_type: :run\n:commit: " COMMIT "\n:jar_file_key:\n",
 	     "jar_file_key", true},
 	    {RUN ":algorithm: --help\n", "algorithm", true},
+	    {":version: 2\n:job_id: 1\n:job_type: :run\n:commit: " COMMIT "\n:jar_file_key: ../x\n",
+	     "jar_file_key", true},
 	    {RUN ":jar_sha256: short\n", "jar_sha256", true},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -12,6 +12,7 @@ PACKAGES_BUILD := gcc make pkg-config libcurl4-openssl-dev libjansson-dev libssl
 PACKAGES_RUN   := bubblewrap git openssh-client ca-certificates openjdk-17-jdk-headless ant python3
 PACKAGES_CHECK := libcmocka-dev openssl python3-pytest python3-yaml openssh-server openssl zstd bzip2 xz-utils man-db systemd
 PACKAGES_LINT  := clang-format shellcheck
+PACKAGES_FUZZ  := clang libclang-rt-14-dev
 PACKAGES       := $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_CHECK) $(PACKAGES_LINT)
 
 CC       := gcc
@@ -22,6 +23,13 @@ LDFLAGS  ?=
 ifdef SANITIZE
 HARDEN   := -fPIE -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 LINKSAN  := -fsanitize=address,undefined
+CFLAGS   := -O1 -g
+endif
+ifdef FUZZ
+CC       := clang
+HARDEN   := -fPIE -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+LINKSAN  := -fsanitize=fuzzer,address,undefined
+WARNINGS += -Wno-unused-variable # clang does not see that scoped ones are used
 CFLAGS   := -O1 -g
 endif
 ifdef WERROR
@@ -102,7 +110,7 @@ $(foreach f,$(FLOORS),$(eval $(call unit_rules,$(f),$(call up_to,$(f)),$(call li
 $(foreach p,build-worker run-worker,$(eval $(call unit_rules,$(p),$(filter-out %/main.o,$(call objects,$(p))) $(call up_to,engine),$(LIBS_outside))))
 $(eval $(call unit_rules,dashboard,$(filter-out %/main.o,$(call objects,src/dashboard)) $(call up_to,work),$(LIBS_outside) $(LIBS_dashboard)))
 
-.PHONY: check check-unit check-system check-asan bench lint format deps demo install clean help
+.PHONY: check check-unit check-system check-asan fuzz run-fuzzers bench lint format deps demo install clean help
 check: deps
 	@$(MAKE) --no-print-directory all check-unit check-system
 
@@ -116,6 +124,24 @@ check-system: all
 
 check-asan: deps
 	@$(MAKE) --no-print-directory BUILD=build-asan SANITIZE=1 all check-unit check-system
+
+# Each fuzzer in turn, from its seeds and what earlier runs found; what it ends on stays beside it.
+FUZZ_SECONDS ?= 10
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(call up_to,work)
+	@mkdir -p $(@D)
+	$(link)
+
+fuzz:
+	@$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES_BUILD) $(PACKAGES_FUZZ) python3 zstd'
+	@$(MAKE) --no-print-directory BUILD=build-fuzz FUZZ=1 run-fuzzers
+
+run-fuzzers: $(FUZZERS)
+	@/usr/bin/python3 tests/fuzz/seeds.py $(BUILD)/corpus
+	@for f in $^; do $$f -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 \
+		-artifact_prefix=$$f- $(BUILD)/corpus/$${f##*/fuzz_} >$$f.log 2>&1 \
+		|| { cat $$f.log; exit 1; }; echo "$${f##*/}: $$(tail -1 $$f.log)"; done
 
 bench: all
 	MOOLLOY_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/bench/bench.py
@@ -172,13 +198,14 @@ deps:
 	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing
 
 clean:
-	rm -rf build build-asan
+	rm -rf build build-asan build-fuzz
 
 help:
 	@echo 'make                build the four programs into build/'
 	@echo 'make demo           run the whole workflow on this machine and show it (DEMO_KEEP=1 leaves it running)'
 	@echo 'make check          unit and system tests'
 	@echo 'make check-asan     the same under AddressSanitizer, UBSan and LeakSanitizer'
+	@echo 'make fuzz           libFuzzer on what comes from outside, FUZZ_SECONDS=10 each'
 	@echo 'make lint           formatting, gcc -fanalyzer, floors, shellcheck'
 	@echo 'make bench          figures, with what each is measured against; writes build/bench.json'
 	@echo 'make install        DESTDIR= PREFIX= (default /usr/local)'

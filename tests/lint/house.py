@@ -26,6 +26,8 @@ WRAPPERS = {
     r"microhttpd\.h": r"src/dashboard/server",
 }
 FORBIDDEN = re.compile(r"(?<![\w.>])(system|popen|strcpy|strcat|sprintf|vsprintf|gets|exit)\(")
+# Ends without the cleaning up of scoped variables: only for a forked child that could not exec.
+EXIT_AT_ONCE, EXIT_AT_ONCE_IN = re.compile(r"\b_exit\("), "common/outside/child.c"
 INCLUDE = re.compile(r'^#include ([<"])([^>"]+)[>"]', re.M)
 
 findings = []
@@ -67,8 +69,8 @@ def check_includes(path, text):
         if kind == '"' and floor in FLOORS and not may_use(path, floor):
             find(path, line, f"{name} stands on a floor above")
         for library, wrapper in WRAPPERS.items():
-            if kind == "<" and re.match(library, name) and not re.match(wrapper, path):
-                find(path, line, f"<{name}> belongs into its wrapper ({wrapper}) only")
+            if re.match(library, name) and not re.match(wrapper, path):
+                find(path, line, f"{name} belongs into its wrapper ({wrapper}) only")
 
 
 def check_lengths(path, text):
@@ -101,6 +103,9 @@ def check_calls(path, text):
         return
     for match in FORBIDDEN.finditer(code):
         find(path, line_of(code, match.start()), f"{match.group(1)}() is not used here")
+    for match in EXIT_AT_ONCE.finditer(code):
+        if path != EXIT_AT_ONCE_IN:
+            find(path, line_of(code, match.start()), f"_exit() is for children, in {EXIT_AT_ONCE_IN}")
 
 
 def check_guard(path, text):
@@ -119,7 +124,7 @@ def module_of(path):
 
 
 def check_cycles(texts):
-    modules = {module_of(path) for path in texts}
+    modules = {module_of(path): path for path in texts}
     uses = {module: set() for module in modules}
     for path, text in texts.items():
         here = pathlib.PurePath(path).parent
@@ -132,7 +137,7 @@ def check_cycles(texts):
     def visit(module):
         if module in under_way:
             chain = under_way[under_way.index(module):] + [module]
-            find(module, 1, "a cycle: " + " -> ".join(chain))
+            find(modules[module], 1, "a cycle: " + " -> ".join(chain))
             return
         if module in done:
             return

@@ -7,6 +7,7 @@ import pytest
 
 from git_servers import Sshd, http_server, make_certificate, silent_server
 from programs import BUILD
+from workers import LEAKS
 
 
 class Clone:
@@ -30,7 +31,8 @@ class Clone:
         job = {"id": "1", "attempt": 1, "type": "build", "commit": commit or self.commit}
         done = subprocess.run([BUILD / "moolloy-build-worker", "--config", file, "run-job"], text=True,
                               input=json.dumps(job), capture_output=True, timeout=60,
-                              env={"PATH": "/usr/bin:/bin", "TMPDIR": str(self.directory)})
+                              env={"PATH": "/usr/bin:/bin", "TMPDIR": str(self.directory),
+                                   "LSAN_OPTIONS": LEAKS})
         assert done.stdout, done.stderr
         self.log = done.stderr
         return json.loads(done.stdout)

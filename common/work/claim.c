@@ -20,10 +20,17 @@ claim_done(struct claim *claim)
 }
 
 static char *
-path_of(const char *state_directory, const struct claim *claim)
+name_of(const struct claim *claim)
 {
 	scoped_free char *name = workspace_name(claim->job.id, claim->job.attempt);
-	return format("%s/claims/%s.json", state_directory, name);
+	return format("%s.json", name);
+}
+
+static char *
+path_of(const char *state_directory, const struct claim *claim)
+{
+	scoped_free char *name = name_of(claim);
+	return format("%s/claims/%s", state_directory, name);
 }
 
 bool
@@ -76,9 +83,9 @@ read_message(const struct json_t *object, struct queue_message *message, struct 
 	message->receipt = copy_string(js_string(object, "receipt"));
 	message->queue = copy_string(js_string(object, "queue"));
 	message->handbacks = (int)handbacks;
-	if (!js_integer(object, "attempt", &attempt) || !message->body || !message->id
-	    || !message->receipt)
-		return fail(why, FAILURE_BAD_MESSAGE, "a field is missing");
+	if (!js_integer(object, "attempt", &attempt) || attempt < 1 || attempt > INT32_MAX
+	    || !message->body || !message->id || !message->receipt)
+		return fail(why, FAILURE_BAD_MESSAGE, "a field is missing or wrong");
 	message->attempt = (int)attempt;
 	return true;
 }
@@ -99,6 +106,9 @@ claim_read(const char *state_directory, const char *name, struct claim *ret_clai
 	    != JOB_OURS)
 		return fail_within(why, "claim %s", name);
 	claim.job.attempt = claim.message.attempt;
+	scoped_free char *own = name_of(&claim);
+	if (!strings_equal(own, name))
+		return fail(why, FAILURE_BAD_MESSAGE, "claim %s is that of %s", name, own);
 	*ret_claim = claim;
 	claim = (struct claim)CLAIM_INIT;
 	return true;

@@ -79,7 +79,7 @@ read_failure(const struct json_t *object, struct failure *ret)
 	enum failure_code code = FAILURE_INTERNAL;
 	const char *name = js_string(object, "code"), *message = js_string(object, "message");
 	const char *details = js_string(object, "details");
-	if (!object)
+	if (!js_is_object(object))
 		return;
 	if (name && !failure_from_name(name, &code))
 		code = FAILURE_INTERNAL;
@@ -97,10 +97,14 @@ outcome_read(int directory, struct outcome *ret_outcome, struct failure *why)
 	if (!file_read(directory, OUTCOME_FILE, OUTCOME_LIMIT, &text, why)
 	    || !js_parse(text_string(&text), text.length, &object, why))
 		return false;
+	if (!js_is_object(object))
+		return fail(why, FAILURE_BAD_ANSWER, OUTCOME_FILE " holds no object");
 	struct outcome outcome = OUTCOME_INIT;
 	int64_t code = RETURN_CODE_NONE;
 	outcome.success = js_true(object, "success");
 	read_failure(js_member(object, "failure"), &outcome.why);
+	if (!outcome.success && outcome.why.code == FAILURE_NONE)
+		fail(&outcome.why, FAILURE_INTERNAL, OUTCOME_FILE " does not say what failed");
 	js_integer(object, "return_code", &code);
 	outcome.return_code = (int)code;
 	outcome.result_key = copy_string(js_string(object, "result_key"));

@@ -170,10 +170,11 @@ job_read_message(const char *body, size_t length, struct job *ret_job, struct fa
 	scoped_free char *version = reading.version;
 	scoped_free char *type = reading.type;
 	lower(ret_job->commit);
-	if (!readable)
-		return JOB_UNREADABLE;
-	if (!strings_equal(version, "2"))
-		return JOB_FOREIGN;
+	if (!readable || !strings_equal(version, "2")) {
+		/* Nothing was checked: an id from here must not become the name of a file. */
+		job_done(ret_job);
+		return readable ? JOB_FOREIGN : JOB_UNREADABLE;
+	}
 	if (!set_type(ret_job, type, why) || !check(ret_job, why)) {
 		if (!is_id(ret_job->id))
 			free_pointer(&ret_job->id);

@@ -34,8 +34,8 @@ enum job_reading {
 	JOB_OURS,    /* a whole job */
 	JOB_INVALID, /* version 2, but a field is wrong: *why says which; ret_job->id and type are
 	                what could be read (id may be NULL) */
-	JOB_FOREIGN, /* readable, of another version: other workers' */
-	JOB_UNREADABLE, /* no YAML mapping at all */
+	JOB_FOREIGN, /* readable, of another version: other workers'; ret_job is empty */
+	JOB_UNREADABLE, /* no YAML mapping at all; ret_job is empty */
 };
 /* Reads a message's body; ret_job is the caller's to job_done() in every case. */
 enum job_reading job_read_message(const char *body, size_t length, struct job *ret_job,

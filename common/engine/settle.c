@@ -54,6 +54,9 @@ add_finish(const struct services *services, const struct claim *claim,
            const struct outcome *outcome, struct failure *why)
 {
 	struct reporter reporter = reporter_of(services, claim);
+	/* A crash right after it was written must not report the job twice. */
+	if (outbox_holds(services->outbox, OUTBOX_FINISH, claim->job.id, claim->message.attempt))
+		return true;
 	return add_report(services, OUTBOX_FINISH, claim,
 	                  report_finish(&reporter, &claim->job, outcome), why);
 }

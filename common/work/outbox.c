@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/files.h"
 #include "outside/json.h"
 
-#define LETTER_LIMIT (1024 * 1024)
+#define LETTER_LIMIT   (1024 * 1024)
+#define SEQUENCE_LIMIT 9999999999999999 /* of 16 digits, so that names sort */
 
 /* Who waits for the dashboard should not wait long once it is back. */
 #define FIRST_RETRY 500
@@ -69,35 +71,63 @@ kind_from_name(const char *name, enum outbox_kind *ret)
 	return false;
 }
 
-/* "0001764000000000-34-1-finish.json"; the job's id may hold '-' itself. NULL if it is no such
+/* A number of digits alone, within [1, limit]. */
+static bool
+read_number(const char *text, uint64_t limit, uint64_t *ret)
+{
+	char *end = NULL;
+	uint64_t number = strtoull(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end || number < 1 || number > limit)
+		return false;
+	*ret = number;
+	return true;
+}
+
+/* Cuts the last part off, which follows a '-'; NULL if there is none. */
+static char *
+cut_last(char *text)
+{
+	char *dash = strrchr(text, '-');
+	if (!dash)
+		return NULL;
+	*dash = '\0';
+	return dash + 1;
+}
+
+/* "1764000000000000-34-1-finish.json"; the job's id may hold '-' itself. NULL if it is no such
  * name. */
 static struct outbox_entry *
 entry_from_name(const char *name, uint64_t *ret_sequence)
 {
 	scoped_free char *copy = copy_string(name);
-	char *end = NULL;
-	uint64_t sequence = strtoull(copy, &end, 10);
-	char *dot = strrchr(copy, '.');
-	if (*end != '-' || !dot || strcmp(dot, ".json") != 0)
-		return NULL;
-	*dot = '\0';
-	char *job = end + 1, *kind_name = strrchr(job, '-');
+	uint64_t sequence, attempt;
 	enum outbox_kind kind;
-	if (!kind_name || !kind_from_name(kind_name + 1, &kind))
+	if (!ends_with(name, ".json"))
 		return NULL;
-	*kind_name = '\0';
-	char *attempt = strrchr(job, '-');
-	if (!attempt)
+	copy[strlen(copy) - strlen(".json")] = '\0';
+	const char *kind_name = cut_last(copy), *number = kind_name ? cut_last(copy) : NULL;
+	char *job = number ? strchr(copy, '-') : NULL;
+	if (!job || !job[1] || !kind_from_name(kind_name, &kind)
+	    || !read_number(number, INT32_MAX, &attempt))
 		return NULL;
-	*attempt = '\0';
+	*job++ = '\0';
+	if (!read_number(copy, SEQUENCE_LIMIT, &sequence))
+		return NULL;
 	struct outbox_entry *entry = allocate(sizeof *entry);
 	*entry = (struct outbox_entry){.name = copy_string(name),
 	                               .kind = kind,
 	                               .job = copy_string(job),
-	                               .attempt = atoi(attempt + 1),
+	                               .attempt = (int)attempt,
 	                               .backoff = {.first = FIRST_RETRY, .cap = RETRY_CAP}};
 	*ret_sequence = sequence;
 	return entry;
+}
+
+/* The tarball of a letter lies beside it. */
+static char *
+file_name(const char *name)
+{
+	return format("%.*s.data", (int)(strlen(name) - strlen(".json")), name);
 }
 
 static void
@@ -122,6 +152,40 @@ forget_entry(struct outbox *outbox, struct outbox_entry *entry)
 
 /* ---- opening ---- */
 
+/* An upload without its tarball never got so far as to count: whoever added it does so again. */
+static bool
+is_whole(const struct outbox *outbox, const struct outbox_entry *entry)
+{
+	scoped_free char *file = file_name(entry->name);
+	return entry->kind != OUTBOX_UPLOAD || file_exists(outbox->directory, file);
+}
+
+static bool
+take_entry(struct outbox *outbox, const char *name, struct failure *why)
+{
+	uint64_t sequence = 0;
+	struct outbox_entry *entry = entry_from_name(name, &sequence);
+	if (!entry)
+		return true;
+	outbox->last = sequence > outbox->last ? sequence : outbox->last;
+	if (is_whole(outbox, entry)) {
+		append(outbox, entry);
+		return true;
+	}
+	free_entry(entry);
+	return file_remove(outbox->directory, name, why);
+}
+
+/* What a crash leaves: a letter half written, a tarball whose letter was told. */
+static bool
+is_litter(const struct outbox *outbox, const char *name)
+{
+	if (!ends_with(name, ".data"))
+		return name[0] == '.' && ends_with(name, ".json.tmp");
+	scoped_free char *letter = format("%.*s.json", (int)(strlen(name) - strlen(".data")), name);
+	return !file_exists(outbox->directory, letter);
+}
+
 static bool
 read_entries(struct outbox *outbox, struct failure *why)
 {
@@ -129,12 +193,11 @@ read_entries(struct outbox *outbox, struct failure *why)
 	if (!directory_list(outbox->directory, ".", &names, why))
 		return false;
 	for (size_t i = 0; i < names.count; i++) {
-		uint64_t sequence = 0;
-		struct outbox_entry *entry = entry_from_name(names.items[i], &sequence);
-		if (!entry)
-			continue;
-		append(outbox, entry);
-		outbox->last = sequence > outbox->last ? sequence : outbox->last;
+		const char *name = names.items[i];
+		bool good = is_litter(outbox, name) ? file_remove(outbox->directory, name, why)
+		                                    : take_entry(outbox, name, why);
+		if (!good)
+			return false;
 	}
 	return true;
 }
@@ -158,6 +221,15 @@ open_directory(const char *state_directory, const char *name, int *ret_fd, struc
 	return directory_make(path, 0700, why) && directory_open(AT_FDCWD, path, ret_fd, why);
 }
 
+/* No life adds more than one letter a microsecond. */
+static uint64_t
+wall_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 bool
 outbox_open(const char *state_directory, struct outbox **ret, struct failure *why)
 {
@@ -168,8 +240,8 @@ outbox_open(const char *state_directory, struct outbox **ret, struct failure *wh
 	    || !read_entries(outbox, why) || !outbox_count_parked(outbox, why))
 		return false;
 	/* From the clock on, so that no name of an earlier life comes again in parked. */
-	if (outbox->last < (uint64_t)wall_ms())
-		outbox->last = (uint64_t)wall_ms();
+	uint64_t now = wall_us();
+	outbox->last = outbox->last < now ? now : outbox->last;
 	*ret = take_pointer(&outbox);
 	return true;
 }
@@ -189,13 +261,6 @@ outbox_close(struct outbox **outbox)
 
 /* ---- adding ---- */
 
-/* The tarball of a letter lies beside it. */
-static char *
-file_name(const char *name)
-{
-	return format("%.*s.data", (int)(strlen(name) - strlen(".json")), name);
-}
-
 static char *
 letter_text(const struct outbox_letter *letter)
 {
@@ -213,22 +278,42 @@ letter_text(const struct outbox_letter *letter)
 	return js_pretty(object);
 }
 
+/* Its bytes are on disk before its letter counts. */
+static bool
+move_in(const struct outbox *outbox, const char *path, const char *name, struct failure *why)
+{
+	scoped_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || fsync(fd) < 0 || renameat(AT_FDCWD, path, outbox->directory, name) < 0)
+		return fail_errno(why, "cannot move %s into the outbox", path);
+	return directory_sync(outbox->directory, why);
+}
+
+/* The letter first: a tarball that stays where it was can be added again. */
+static bool
+put_in(const struct outbox *outbox, const char *name, const struct outbox_letter *letter,
+       struct failure *why)
+{
+	scoped_free char *file = file_name(name);
+	scoped_free char *json = letter_text(letter);
+	scoped(text_done) struct text text = TEXT_INIT;
+	text_add_string(&text, json);
+	if (!file_replace(outbox->directory, name, &text, 0600, why))
+		return fail_within(why, "outbox");
+	if (!letter->file || move_in(outbox, letter->file, file, why))
+		return true;
+	unlinkat(outbox->directory, name, 0);
+	return false;
+}
+
 bool
 outbox_add(struct outbox *outbox, const struct outbox_letter *letter, struct failure *why)
 {
-	scoped_free char *name = format("%016" PRIu64 "-%s-%d-%s.json", outbox->last + 1,
-	                                letter->job, letter->attempt, kind_names[letter->kind]);
-	scoped_free char *file = file_name(name);
-	scoped(text_done) struct text text = TEXT_INIT;
-	scoped_free char *json = letter_text(letter);
-	text_add_string(&text, json);
-	if (letter->file && renameat(AT_FDCWD, letter->file, outbox->directory, file) < 0)
-		return fail_errno(why, "cannot move %s into the outbox", letter->file);
-	if (!file_replace(outbox->directory, name, &text, 0600, why))
-		return fail_within(why, "outbox");
-	uint64_t sequence;
+	uint64_t sequence = ++outbox->last;
+	scoped_free char *name = format("%016" PRIu64 "-%s-%d-%s.json", sequence, letter->job,
+	                                letter->attempt, kind_names[letter->kind]);
+	if (!put_in(outbox, name, letter, why))
+		return false;
 	append(outbox, entry_from_name(name, &sequence));
-	outbox->last++;
 	return true;
 }
 
@@ -304,21 +389,28 @@ outbox_drop(struct outbox *outbox, struct outbox_entry *entry, struct failure *w
 	return removed;
 }
 
+static bool
+move_to_parked(const struct outbox *outbox, const struct outbox_entry *entry, struct failure *why)
+{
+	scoped_free char *file = file_name(entry->name);
+	if (entry->kind == OUTBOX_UPLOAD)
+		renameat(outbox->directory, file, outbox->parked, file);
+	if (renameat(outbox->directory, entry->name, outbox->parked, entry->name) < 0)
+		return fail_errno(why, "cannot park %s", entry->name);
+	return directory_sync(outbox->parked, why) && directory_sync(outbox->directory, why);
+}
+
 bool
 outbox_park(struct outbox *outbox, struct outbox_entry *entry, const struct failure *reason,
             struct failure *why)
 {
-	scoped_free char *file = file_name(entry->name);
 	scoped_free char *note = format("%s.why", entry->name);
 	scoped(text_done) struct text text = TEXT_INIT;
 	text_addf(&text, "%s: %s\n", failure_name(reason->code), reason->message);
 	if (reason->details)
 		text_addf(&text, "\n%s\n", reason->details);
-	bool parked = file_replace(outbox->parked, note, &text, 0600, why);
-	if (entry->kind == OUTBOX_UPLOAD)
-		renameat(outbox->directory, file, outbox->parked, file);
-	if (renameat(outbox->directory, entry->name, outbox->parked, entry->name) < 0)
-		parked = fail_errno(why, "cannot park %s", entry->name);
+	bool parked = file_replace(outbox->parked, note, &text, 0600, why)
+	              && move_to_parked(outbox, entry, why);
 	outbox->parked_count += parked;
 	forget_entry(outbox, entry);
 	return parked;
@@ -343,15 +435,21 @@ outbox_forget(struct outbox *outbox, const char *job, int attempt)
 }
 
 bool
-outbox_ends(const struct outbox *outbox, const char *job, int attempt)
+outbox_holds(const struct outbox *outbox, enum outbox_kind kind, const char *job, int attempt)
 {
 	for (size_t i = 0; i < outbox->count; i++) {
 		const struct outbox_entry *entry = outbox->entries[i];
-		bool last = entry->kind == OUTBOX_ACKNOWLEDGE || entry->kind == OUTBOX_RELEASE;
-		if (last && is_of(entry, job, attempt))
+		if (entry->kind == kind && is_of(entry, job, attempt))
 			return true;
 	}
 	return false;
+}
+
+bool
+outbox_ends(const struct outbox *outbox, const char *job, int attempt)
+{
+	return outbox_holds(outbox, OUTBOX_ACKNOWLEDGE, job, attempt)
+	       || outbox_holds(outbox, OUTBOX_RELEASE, job, attempt);
 }
 
 int64_t

@@ -75,6 +75,8 @@ bool must_check outbox_park(struct outbox *outbox, struct outbox_entry *entry,
 /* Drops the letters of that attempt which were not told yet and are not under way: its lease was
  * lost. */
 void outbox_forget(struct outbox *outbox, const char *job, int attempt);
+/* Does it hold a letter of that kind about the attempt? */
+bool outbox_holds(const struct outbox *outbox, enum outbox_kind kind, const char *job, int attempt);
 /* Does it hold the letter that ends the attempt: its acknowledgement or release? */
 bool outbox_ends(const struct outbox *outbox, const char *job, int attempt);
 

@@ -180,9 +180,13 @@ set_safety(struct transfer *transfer, const struct http_request *request)
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout);
-	/* Less than a byte a second, for so long. */
-	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)((transfer->stall_ms + 999) / 1000));
+	/* Less than a byte a second, for so long. curl wakes up every second to see; where the
+	 * total time is no longer, as of a long poll, it need not. */
+	if (!request->timeout || transfer->stall_ms < request->timeout) {
+		curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+		curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
+		                 (long)((transfer->stall_ms + 999) / 1000));
+	}
 	if (request->ca_file)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
 }

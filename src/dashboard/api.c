@@ -79,8 +79,13 @@ static void
 answer_json(struct request *request, const struct json_t *value)
 {
 	scoped_free char *text = js_pretty(value);
-	const struct answer answer = {
-	    .status = 200, .type = TYPE_JSON, .bytes = text, .length = strlen(text)};
+	scoped(strings_done) struct strings headers = STRINGS_INIT;
+	strings_add(&headers, "Cache-Control: no-store");
+	const struct answer answer = {.status = 200,
+	                              .type = TYPE_JSON,
+	                              .headers = &headers,
+	                              .bytes = text,
+	                              .length = strlen(text)};
 	request_answer(request, &answer);
 }
 

@@ -1,4 +1,7 @@
-/* What the pages show, as JSON: lists from the newest to the oldest, ?limit= and ?before=. */
+/*
+ * What the pages show, as JSON. Commits, builds and runs come from the newest to the oldest, in
+ * pieces: ?limit= (100) and ?before=ID; all models by path, all workers by name.
+ */
 #ifndef DASHBOARD_API_H
 #define DASHBOARD_API_H
 

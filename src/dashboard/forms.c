@@ -68,7 +68,8 @@ find_commit(struct request *request, struct site *site, int64_t *ret_id, struct 
 		       && (*ret_id || fail(why, FAILURE_NOT_FOUND, "commit does not exist"));
 	}
 	return database_number(site->db,
-	                       "SELECT max(id) FROM commit_list WHERE jar_key IS NOT NULL",
+	                       "SELECT max(commit_id) FROM jobs WHERE type = 'build'"
+	                       " AND return_code = 0 AND result_s3_key IS NOT NULL",
 	                       WITH_NONE, 0, ret_id, why)
 	       && (*ret_id || fail(why, FAILURE_REJECTED, "no commit has a good build yet"));
 }

@@ -11,18 +11,24 @@ static const char style[] =
     "--busy:#9a6700}"
     "@media(prefers-color-scheme:dark){:root{--good:#3fb950;--bad:#f85149;--busy:#d29922}}"
     "body{font:15px/1.5 system-ui,sans-serif;margin:0 auto;max-width:75rem;padding:0 1rem 3rem}"
-    "nav{display:flex;flex-wrap:wrap;gap:1.2rem;align-items:baseline;padding:.8rem 0;"
+    "nav{display:flex;flex-wrap:wrap;gap:.3rem 1.2rem;align-items:baseline;padding:.8rem 0;"
     "border-bottom:1px solid var(--line)}nav b{font-size:1.1rem}"
     "nav a{text-decoration:none}nav a.here{font-weight:600;text-decoration:underline}"
     "h1{font-size:1.4rem;margin:1.2rem 0 .6rem}h2{font-size:1.1rem;margin:1.6rem 0 .4rem}"
     ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%}"
-    "th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line);"
-    "vertical-align:top;white-space:nowrap}td.text{white-space:normal;min-width:14rem}"
+    "th,td{text-align:left;padding:.3rem .6rem .3rem 0;border-bottom:1px solid var(--line);"
+    "vertical-align:top;white-space:nowrap}td.text{white-space:normal;min-width:9rem}"
     "th{font-weight:600;font-size:.85rem;opacity:.75}td.number{font-variant-numeric:tabular-nums}"
     "dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem;margin:0}"
     "dt{opacity:.75}dd{margin:0;overflow-wrap:anywhere}"
     "code,pre{font:13px/1.45 ui-monospace,monospace}"
     "pre{background:var(--soft);padding:.8rem;overflow:auto;max-height:32rem;border-radius:.4rem}"
+    /* Reversed, so that without a script one sees the end first. */
+    ".log{display:flex;flex-direction:column-reverse;overflow:auto;max-height:32rem;"
+    "background:var(--soft);border-radius:.4rem;margin:.6rem 0}"
+    ".log pre{background:none;margin:0;max-height:none;overflow:visible;min-width:max-content}"
+    "table.narrow{width:auto}.forms{margin:.8rem 0}"
+    ".failed td{border-bottom:0}.why{max-width:calc(100vw - 8rem)}"
     ".good{color:var(--good)}.bad{color:var(--bad)}.busy{color:var(--busy)}"
     ".state{font-weight:600}form{display:inline-flex;flex-wrap:wrap;gap:.5rem;"
     "align-items:center;margin:.2rem .8rem .2rem 0}"
@@ -136,6 +142,18 @@ html_answer_found(struct request *request, struct text *page, bool made, bool fo
 		html_answer(request, page);
 }
 
+void
+html_add_pages(struct text *page, const char *place, struct html_piece piece)
+{
+	html_addf(page, "<p>");
+	if (piece.later)
+		html_addf(page, "<a href=\"%s\">Newest</a> ", place);
+	if (piece.count == piece.limit)
+		html_addf(page, "<a href=\"%s?before=%lld&amp;limit=%lld\">Older</a>", place,
+		          (long long)piece.last, (long long)piece.limit);
+	html_addf(page, "</p>\n");
+}
+
 /* ---- values ---- */
 
 void
@@ -154,6 +172,10 @@ html_add_time(struct text *page, int64_t ms)
 void
 html_add_seconds(struct text *page, double seconds)
 {
+	if (seconds >= 0 && seconds < 60) {
+		text_addf(page, "%.1f s", seconds);
+		return;
+	}
 	long long whole = seconds < 0 ? 0 : (long long)seconds;
 	text_addf(page, "%02lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60);
 }

@@ -1,4 +1,5 @@
 #include "html.h"
+#include "job_failure.h"
 #include "job_table.h"
 #include "lists.h"
 #include "pages.h"
@@ -15,27 +16,33 @@ add_row(struct text *page, struct rows *row)
 	job_table_add_comment(page, row_text(row, "comment"));
 	html_addf(page, "</td><td>");
 	job_table_add_commit(page, row_integer(row, "id"), row_text(row, "sha"));
-	html_addf(page, "</td><td>%lld of %lld good</td><td>",
-	          (long long)row_integer(row, "runs_good"), (long long)row_integer(row, "runs"));
+	html_addf(page, "</td><td>");
+	if (row_integer(row, "runs") == 0)
+		html_addf(page, "<span class=\"none\">–</span>");
+	else
+		html_addf(page, "%lld of %lld good", (long long)row_integer(row, "runs_good"),
+		          (long long)row_integer(row, "runs"));
+	html_addf(page, "</td><td>");
 	html_add_time(page, row_integer(row, "time"));
 	html_addf(page, "</td></tr>\n");
 }
 
 static bool
-add_commits(struct text *page, struct rows *rows, struct failure *why)
+add_commits(struct text *page, struct rows *rows, struct page asked, struct failure *why)
 {
-	bool any = false;
-	while (rows_next(rows)) {
-		if (!any)
+	struct html_piece piece = {.later = asked.before != INT64_MAX, .limit = asked.limit};
+	for (; rows_next(rows); piece.count++) {
+		if (piece.count == 0)
 			html_addf(page,
 			          "<div class=\"wide\"><table><tr><th>Status</th><th>Comment</th>"
 			          "<th>SHA</th><th>Runs</th><th>Time</th></tr>\n");
-		any = true;
+		piece.last = row_integer(rows, "id");
 		add_row(page, rows);
 	}
-	html_addf(page,
-	          any ? "</table></div>\n"
-	              : "<p class=\"none\">None yet: a push to the repository brings them.</p>\n");
+	html_addf(page, piece.count ? "</table></div>\n"
+	                            : "<p class=\"none\">None: a push to the repository brings "
+	                              "them.</p>\n");
+	html_add_pages(page, "/commits", piece);
 	return rows_end(rows, why);
 }
 
@@ -44,9 +51,10 @@ page_commits(struct request *request, struct site *site)
 {
 	scoped(text_done) struct text page = TEXT_INIT;
 	scoped(failure_done) struct failure why = FAILURE_INIT;
-	scoped(rows_close) struct rows *rows = list_commits(site->db, query_page(request));
+	struct page asked = query_page(request);
+	scoped(rows_close) struct rows *rows = list_commits(site->db, asked);
 	html_begin(&page, "Commits", "/commits");
-	html_answer_found(request, &page, add_commits(&page, rows, &why), true, &why);
+	html_answer_found(request, &page, add_commits(&page, rows, asked, &why), true, &why);
 }
 
 /* ---- one ---- */
@@ -64,10 +72,11 @@ add_commit(struct text *page, struct rows *row)
 		          "<dt>Jar</dt><dd><a href=\"/commits/%lld/download\">%s</a></dd>"
 		          "<dt>Jar SHA-256</dt><dd><code>%s</code></dd>\n",
 		          id, row_text(row, "jar_key"), row_text(row, "jar_sha256"));
-	html_addf(page,
-	          "</dl>\n<form method=\"post\" action=\"/commits/%lld/build\">"
-	          "<button>Request Build</button></form>\n",
-	          id);
+	html_addf(
+	    page,
+	    "</dl>\n<div class=\"forms\"><form method=\"post\" action=\"/commits/%lld/build\">"
+	    "<button>Request Build</button></form></div>\n",
+	    id);
 }
 
 static bool
@@ -76,9 +85,10 @@ add_jobs(struct text *page, struct site *site, int64_t commit, const char *type,
 {
 	const struct job_filter filter = {.type = type, .commit_id = commit};
 	const struct page newest = {.before = INT64_MAX, .limit = 100};
+	struct job_table table = {.runs = strings_equal(type, "run"), .one_commit = true};
 	scoped(rows_close) struct rows *rows = list_jobs(site->db, &filter, newest);
-	html_addf(page, strings_equal(type, "build") ? "<h2>Builds</h2>\n" : "<h2>Runs</h2>\n");
-	return job_table_add(page, rows, why);
+	html_addf(page, table.runs ? "<h2>Runs</h2>\n" : "<h2>Builds</h2>\n");
+	return job_table_add(page, rows, &table, why);
 }
 
 static bool
@@ -90,11 +100,12 @@ add_page(struct text *page, struct request *request, struct site *site, bool *re
 	if (!*ret_found)
 		return rows_end(rows, why);
 	int64_t id = row_integer(rows, "id");
+	const struct job_filter builds = {.type = "build", .commit_id = id};
 	scoped_free char *title = format("Commit %.7s", row_text(rows, "sha"));
 	html_begin(page, title, "/commits");
 	add_commit(page, rows);
-	return rows_end(rows, why) && add_jobs(page, site, id, "build", why)
-	       && add_jobs(page, site, id, "run", why);
+	return rows_end(rows, why) && job_failure_add_latest(page, site->db, &builds, why)
+	       && add_jobs(page, site, id, "build", why) && add_jobs(page, site, id, "run", why);
 }
 
 void

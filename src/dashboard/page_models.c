@@ -1,22 +1,32 @@
 #include "html.h"
+#include "job_failure.h"
 #include "job_table.h"
 #include "lists.h"
 #include "pages.h"
 
 #define ALGORITHM_CHOICE                                                                           \
-	"<select name=\"algorithm\"><option>GIA<option>IGIA<option>CGIA<option>PGIA<option>OGIA"   \
+	"<select name=\"algorithm\" "                                                              \
+	"aria-label=\"algorithm\"><option>GIA<option>IGIA<option>CGIA<option>PGIA<option>OGIA"     \
 	"</select>"
-#define FILE_CHOICE "<input type=\"file\" name=\"file\" required accept=\".bz2,.gz,.xz,.zst,.zip\">"
+#define FILE_CHOICE                                                                                \
+	"<input type=\"file\" name=\"file\" aria-label=\"archive\" required "                      \
+	"accept=\".bz2,.gz,.xz,.zst,.zip\">"
 
+/* commit: may the person name one? */
 static void
-add_run_form(struct text *page, int64_t id)
+add_run_form(struct text *page, int64_t id, bool commit)
 {
-	html_addf(
-	    page,
-	    "<form method=\"post\" action=\"/models/%lld/run\">" ALGORITHM_CHOICE
-	    "<select name=\"test_type\"><option>PERFORMANCE<option>CORRECTNESS<option>CI</select>"
-	    "<button>Request run</button></form>\n",
-	    (long long)id);
+	html_addf(page,
+	          "<form method=\"post\" action=\"/models/%lld/run\">" ALGORITHM_CHOICE
+	          "<select name=\"test_type\" aria-label=\"test "
+	          "type\"><option>PERFORMANCE<option>CORRECTNESS<option>CI"
+	          "</select>",
+	          (long long)id);
+	if (commit)
+		html_addf(page,
+		          "<input name=\"commit\" maxlength=\"64\" size=\"26\" "
+		          "aria-label=\"commit\" placeholder=\"newest good commit, or SHA\">");
+	html_addf(page, "<button>Request run</button></form>\n");
 }
 
 static void
@@ -59,7 +69,7 @@ add_row(struct text *page, struct rows *row)
 	if (row_is_null(row, "key"))
 		html_addf(page, "<span class=\"none\">no archive yet</span>");
 	else
-		add_run_form(page, id);
+		add_run_form(page, id, false);
 	html_addf(page, "</td></tr>\n");
 }
 
@@ -78,7 +88,8 @@ add_models(struct text *page, struct rows *rows, struct failure *why)
 	html_addf(page, any ? "</table></div>\n" : "<p class=\"none\">None yet.</p>\n");
 	html_addf(page,
 	          "<h2>New model</h2>\n<form method=\"post\" action=\"/models\" "
-	          "enctype=\"multipart/form-data\"><input name=\"path\" required maxlength=\"255\" "
+	          "enctype=\"multipart/form-data\"><input name=\"path\" aria-label=\"path\" "
+	          "required maxlength=\"255\" "
 	          "placeholder=\"path, such as knapsack/5x3\">" FILE_CHOICE
 	          "<label><input type=\"checkbox\" name=\"ci\" value=\"1\" checked> CI</label>"
 	          "<button>Add</button></form>\n<p class=\"none\">An archive with model.als at its "
@@ -115,14 +126,14 @@ add_model(struct text *page, struct rows *row)
 		    row_text(row, "sha256"));
 	html_addf(page, "<dt>Uploaded At</dt><dd>");
 	html_add_time(page, row_integer(row, "uploaded_at"));
-	html_addf(page, "</dd></dl>\n");
+	html_addf(page, "</dd></dl>\n<div class=\"forms\">\n");
 	if (!row_is_null(row, "key"))
-		add_run_form(page, id);
+		add_run_form(page, id, true);
 	add_ci_form(page, id, enabled);
 	html_addf(page,
 	          "<form method=\"post\" action=\"/models/%lld/upload\" "
 	          "enctype=\"multipart/form-data\">" FILE_CHOICE
-	          "<button>Upload archive</button></form>\n",
+	          "<button>Upload archive</button></form></div>\n",
 	          (long long)id);
 }
 
@@ -131,9 +142,12 @@ add_runs(struct text *page, struct site *site, int64_t id, struct failure *why)
 {
 	const struct job_filter filter = {.model_id = id};
 	const struct page newest = {.before = INT64_MAX, .limit = 100};
+	struct job_table table = {.runs = true, .one_model = true};
+	if (!job_failure_add_latest(page, site->db, &filter, why))
+		return false;
 	scoped(rows_close) struct rows *rows = list_jobs(site->db, &filter, newest);
 	html_addf(page, "<h2>Runs</h2>\n");
-	return job_table_add(page, rows, why);
+	return job_table_add(page, rows, &table, why);
 }
 
 static bool

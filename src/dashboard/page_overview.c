@@ -31,8 +31,9 @@ add_jobs(struct text *page, struct site *site, const char *type, struct failure 
 {
 	const struct job_filter filter = {.type = type};
 	const struct page newest = {.before = INT64_MAX, .limit = 10};
+	struct job_table table = {.runs = strings_equal(type, "run")};
 	scoped(rows_close) struct rows *rows = list_jobs(site->db, &filter, newest);
-	return job_table_add(page, rows, why);
+	return job_table_add(page, rows, &table, why);
 }
 
 static bool

@@ -23,10 +23,30 @@ add_progress(struct text *page, struct rows *row)
 	long long done = (long long)row_integer(row, "progress_done");
 	long long total = (long long)row_integer(row, "progress_total");
 	if (!row_is_null(row, "step"))
-		html_addf(page, ", %s", row_text(row, "step"));
-	if (!row_is_null(row, "progress_unit") && total > 0)
-		html_addf(page, " %d %% of %lld %s", (int)(100 * done / total), total,
-		          row_text(row, "progress_unit"));
+		html_addf(page, "%s", row_text(row, "step"));
+	if (row_is_null(row, "progress_unit") || total <= 0)
+		return;
+	html_addf(page, " %d %% of ", (int)(100.0 * (double)done / (double)total));
+	if (strings_equal(row_text(row, "progress_unit"), "bytes"))
+		html_addf(page, "%.1f MiB", (double)total / (1 << 20));
+	else
+		html_addf(page, "%lld %s", total, row_text(row, "progress_unit"));
+}
+
+bool
+workers_add_progress(struct text *page, struct database *db, int64_t job, struct failure *why)
+{
+	scoped(rows_close) struct rows *rows = list_workers(db);
+	while (rows_next(rows)) {
+		if (row_integer(rows, "job_id") != job)
+			continue;
+		html_addf(page, "<dt>Step</dt><dd>");
+		add_progress(page, rows);
+		html_addf(page, " on %s, told at ", row_text(rows, "hostname"));
+		html_add_time(page, row_integer(rows, "last_heartbeat"));
+		html_addf(page, "</dd>\n");
+	}
+	return rows_end(rows, why);
 }
 
 static void
@@ -41,6 +61,8 @@ add_state(struct text *page, struct rows *row)
 	                                  row_is_null(row, "sha") ? "" : row_text(row, "sha"));
 	html_addf(page, "<a href=\"/jobs/%lld\">Running job %lld</a>: %s", job, job,
 	          row_is_null(row, "model_path") ? commit : row_text(row, "model_path"));
+	if (!row_is_null(row, "step"))
+		html_addf(page, ", ");
 	add_progress(page, row);
 }
 

@@ -122,6 +122,81 @@ def test_what_is_not_there_is_404(dashboard, page):
     assert dashboard.get(page).status == 404
 
 
+# ---- when something is wrong ----
+
+def test_the_failure_of_an_existing_workers_build_is_shown(dashboard):
+    dashboard.push(SHA)
+    build = dashboard.receive("build")
+    assert finish(dashboard, 1, build, return_code=256, error_message="Failed to build.",
+                  error_details="[javac] 1 error\nBUILD FAILED\n") == 200
+    for page in "/jobs/1", "/commits/1":
+        text = dashboard.get(page).text
+        Balance(text)
+        for part in "return code 256", "attempt 1: Failed to build.", "BUILD FAILED":
+            assert part in text, (page, part)
+    for page in "/", "/builds":
+        assert "Failed to build." in dashboard.get(page).text
+
+
+def test_pages_lead_with_the_latest_failure_until_it_is_mended(dashboard):
+    model = fill(dashboard)
+    text = dashboard.get(model).text
+    for part in "Latest failure", "in step first on first, attempt 1: first", "last words: first", "/jobs/2/result":
+        assert (part in text) == (part != "/jobs/2/result"), part  # no tarball came
+    assert form(dashboard, f"{model}/run").status == 303
+    assert "Latest failure" in dashboard.get(model).text  # the new one waits
+    run = dashboard.receive("performance")
+    assert finish(dashboard, 3, run, return_code=0, correct=1, result_s3_key="results/3-1.tar.zst") == 200
+    text = dashboard.get(model).text
+    assert "Latest failure" not in text and "/jobs/3/result" in text
+    Balance(text)
+
+
+def test_wrong_solutions_without_a_code_are_told(dashboard):
+    model = fill(dashboard)
+    form(dashboard, f"{model}/run")
+    run = dashboard.receive("performance")
+    assert finish(dashboard, 3, run, return_code=0, correct=0) == 200
+    assert "solutions differ" in dashboard.get("/jobs/3").text
+
+
+def test_a_good_run_with_trouble_tells_it(dashboard):
+    model = fill(dashboard)
+    form(dashboard, f"{model}/run")
+    run = dashboard.receive("performance")
+    assert finish(dashboard, 3, run, return_code=0, correct=1, failure="disk-full", step="package") == 200
+    text = dashboard.get("/jobs/3").text
+    assert "✔ good" in text and "disk-full" in text and "in step package" in text
+
+
+def test_a_running_job_shows_how_far_it_is(dashboard):
+    dashboard.push(SHA)
+    worker = dashboard.post("/workers/register", {"hostname": "host/1", "kind": "build"}).json["worker_id"]
+    assert "waiting" in dashboard.get("/jobs/1").text
+    dashboard.receive("build")
+    assert "claimed" in dashboard.get("/jobs/1").text and "test/1, attempt 1" in dashboard.get("/jobs/1").text
+    assert dashboard.post("/jobs/1/start", {"attempt": 1, "worker": "host/1"}).status == 200
+    progress = {"done": 1 << 20, "total": 4 << 20, "unit": "bytes"}
+    assert dashboard.post(f"/workers/{worker}/heartbeat",
+                          {"job_id": 1, "attempt": 1, "step": "clone", "progress": progress}).status == 200
+    for page in "/", "/workers", "/jobs/1":
+        text = dashboard.get(page).text
+        assert "clone 25 % of 4.0 MiB" in text and "host/1" in text, page
+        Balance(text)
+    assert "running" in dashboard.get("/jobs/1").text
+
+
+def test_workers_that_are_silent_stand_out(dashboard):
+    for name, minutes in ("fine", 4), ("slow", 6), ("gone", 11):
+        worker = dashboard.post("/workers/register", {"hostname": name, "kind": "run"}).json["worker_id"]
+        dashboard.sql("UPDATE workers SET last_heartbeat = last_heartbeat - ? WHERE id = ?",
+                      minutes * 60000, worker)
+    rows = dashboard.get("/workers").text.split("<tr>")
+    for name, word in ("fine", ">ok<"), ("slow", ">warning<"), ("gone", ">failed<"):
+        [row] = [row for row in rows if f"<td>{name}</td>" in row]
+        assert word in row
+
+
 # ---- /api ----
 
 def test_api_of_an_empty_dashboard(dashboard):
@@ -157,6 +232,16 @@ def test_lists_come_in_pieces(dashboard):
     assert ids == [5, 4]
     assert [commit["id"] for commit in dashboard.get("/api/commits?limit=9&before=4").json] == [3, 2, 1]
     assert len(dashboard.get("/api/commits?limit=x&before=-1").json) == 5
+
+
+def test_long_lists_lead_on(dashboard):
+    dashboard.push(*(f"{number:040x}" for number in range(1, 6)))
+    for path in "/commits", "/builds":
+        newest = dashboard.get(f"{path}?limit=2").text
+        assert f'href="{path}?before=4&amp;limit=2">Older' in newest and ">Newest<" not in newest
+        oldest = dashboard.get(f"{path}?limit=4&before=2").text
+        assert ">Older<" not in oldest and f'href="{path}">Newest' in oldest
+        Balance(oldest)
 
 
 # ---- downloads ----

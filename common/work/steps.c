@@ -126,9 +126,11 @@ on_tick(void *data, int64_t done, int64_t total)
 {
 	struct steps *steps = data;
 	int64_t now = clock_ms();
-	bool whole = total > 0 && done == total;
+	/* Some go on ticking when all is there: that is told once. */
+	bool whole = total > 0 && done == total && done != steps->last_done;
 	if (done > 0 && (whole || now - steps->told >= TELL_EVERY)) {
 		steps->told = now;
+		steps->last_done = done;
 		tell_progress(steps, done, total);
 	}
 	if (done > 0 && now - steps->logged >= LOG_EVERY) {
@@ -142,6 +144,7 @@ struct tick
 steps_tick(struct steps *steps, const char *unit)
 {
 	steps->unit = unit;
+	steps->last_done = 0;
 	return (struct tick){.tell = on_tick, .data = steps};
 }
 

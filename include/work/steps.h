@@ -33,6 +33,7 @@ struct steps {
 	const char *unit; /* of the current tick: "bytes", "files", "objects" */
 	int64_t told,
 	    logged; /* clock_ms() of the last progress line, and of the last one in the log */
+	int64_t last_done;      /* what the last progress line of the current tick said */
 	struct json_t *timings; /* seconds a step */
 };
 #define STEPS_INIT                                                                                 \

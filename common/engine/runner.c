@@ -45,7 +45,7 @@ make_directory(char **ret_path, struct failure *why)
 
 /* ---- after the job ---- */
 
-/* What a success leaves to the manager: its outcome, and a model to upload. */
+/* What is left to the manager: the outcome, and a model to upload. */
 static void
 tidy(const struct runner *runner)
 {
@@ -60,19 +60,38 @@ tidy(const struct runner *runner)
 		log_failure(LEVEL_WARNING, &runner->steps.about, &why, "could not tidy up");
 }
 
-/* Old directories of failed jobs go, by the policy. */
+/* Is this job's directory kept for people to look at? Then the policy is what it leaves to others.
+ */
+static bool
+is_kept(const struct runner *runner, struct workspace_policy *policy)
+{
+	int64_t bytes = 0;
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	if (runner->outcome->success)
+		return false;
+	if (!tree_size(runner->directory_fd, ".", &bytes, &why))
+		log_failure(LEVEL_WARNING, &runner->steps.about, &why, "size not known");
+	if (policy->count < 1 || bytes > policy->bytes)
+		return false;
+	policy->count--;
+	policy->bytes -= bytes;
+	return true;
+}
+
+/* Old directories of failed jobs go, by the policy. This job's own stays in any case, for the
+ * manager has still to read the outcome in it. */
 static void
 sweep(const struct runner *runner)
 {
 	const struct worker_config *config = runner->config;
-	const struct workspace_policy policy = {.count = config->keep_failed_count,
-	                                        .bytes = config->keep_failed_bytes,
-	                                        .age = config->keep_failed_age};
+	struct workspace_policy policy = {.count = config->keep_failed_count,
+	                                  .bytes = config->keep_failed_bytes,
+	                                  .age = config->keep_failed_age};
 	scoped(strings_done) struct strings removed = STRINGS_INIT;
 	scoped(failure_done) struct failure why = FAILURE_INIT;
-	scoped_free char *current = runner->outcome->success
-	                                ? workspace_name(runner->job->id, runner->job->attempt)
-	                                : NULL;
+	scoped_free char *current = workspace_name(runner->job->id, runner->job->attempt);
+	if (!is_kept(runner, &policy))
+		tidy(runner);
 	if (!workspace_sweep(config->state_directory, &policy, current, &removed, &why))
 		log_failure(LEVEL_WARNING, NULL, &why, "could not remove old job directories");
 	for (size_t i = 0; i < removed.count; i++)
@@ -118,8 +137,6 @@ run(const struct worker_program *program, struct runner *runner, bool by_hand, s
 		print_outcome(runner);
 		return true;
 	}
-	if (runner->outcome->success)
-		tidy(runner);
 	sweep(runner);
 	return true;
 }

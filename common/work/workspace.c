@@ -59,17 +59,21 @@ newest_first(const void *a, const void *b)
 	return (left->written < right->written) - (left->written > right->written);
 }
 
+/* What is no directory is nobody's job: it is left to whoever put it there. */
 static bool
-look(int jobs, const char *name, struct kept *ret, struct failure *why)
+look(int jobs, const char *name, struct kept_list *list, struct failure *why)
 {
 	struct stat about;
 	int64_t bytes;
 	if (fstatat(jobs, name, &about, AT_SYMLINK_NOFOLLOW) < 0)
 		return fail_errno(why, "cannot look at %s", name);
+	if (!S_ISDIR(about.st_mode))
+		return true;
 	if (!tree_size(jobs, name, &bytes, why))
 		return false;
-	*ret = (struct kept){
-	    .name = copy_string(name), .written = (int64_t)about.st_mtime * 1000, .bytes = bytes};
+	int64_t written = (int64_t)about.st_mtim.tv_sec * 1000 + about.st_mtim.tv_nsec / 1000000;
+	list->items[list->count++] = (struct kept){
+	    .name = copy_string(name), .written = written, .bytes = bytes};
 	return true;
 }
 
@@ -80,13 +84,10 @@ list_kept(int jobs, const char *current, struct kept_list *list, struct failure 
 	if (!directory_list(jobs, ".", &names, why))
 		return false;
 	list->items = allocate((names.count + 1) * sizeof *list->items);
-	for (size_t i = 0; i < names.count; i++) {
-		if (strings_equal(names.items[i], current))
-			continue;
-		if (!look(jobs, names.items[i], &list->items[list->count], why))
+	for (size_t i = 0; i < names.count; i++)
+		if (!strings_equal(names.items[i], current)
+		    && !look(jobs, names.items[i], list, why))
 			return false;
-		list->count++;
-	}
 	if (list->count)
 		qsort(list->items, list->count, sizeof *list->items, newest_first);
 	return true;

@@ -101,6 +101,19 @@ may_be_empty(const struct setting *row)
 	       || row->type == SETTING_SECRET;
 }
 
+/* Every value is one line, which is how it is shown again; and an item is something. */
+static bool
+check_text(const struct yaml_event_seen *seen, struct failure *why)
+{
+	for (const char *at = seen->value; at && *at; at++)
+		if (((unsigned char)*at < ' ' && *at != '\t') || *at == 0x7f)
+			return fail(why, FAILURE_CONFIGURATION,
+			            "control characters are not allowed, line ends included");
+	if (seen->kind == YAML_ITEM && (is_null(seen) || !seen->value[0]))
+		return fail(why, FAILURE_CONFIGURATION, "an item of the list is empty");
+	return true;
+}
+
 static bool
 take(const struct setting *row, const struct yaml_event_seen *seen, void *config,
      struct failure *why)
@@ -118,6 +131,8 @@ take(const struct setting *row, const struct yaml_event_seen *seen, void *config
 		return fail(why, FAILURE_CONFIGURATION, "%s: %s. %s", row->name,
 		            list ? "a list is needed: [a, b]" : "one value is needed, not a list",
 		            row->help);
+	if (!check_text(seen, why))
+		return fail_within(why, "%s", row->name);
 	return setting_assign(row, config, seen->value, why);
 }
 
@@ -186,6 +201,8 @@ read_secret(struct secret *secret, struct failure *why)
 	struct failure inner = FAILURE_INIT;
 	if (!file_read(AT_FDCWD, path, SECRET_LIMIT, &text, &inner))
 		return fail(why, FAILURE_CONFIGURATION, "%s", inner.message);
+	if (memchr(text_string(&text), '\0', text.length))
+		return fail(why, FAILURE_CONFIGURATION, "%s holds a NUL: it is no text file", path);
 	scoped_free char *value = text_take(&text);
 	value[strcspn(value, "\r\n")] = '\0';
 	if (!value[0])
@@ -227,7 +244,7 @@ is_plain(const char *value)
 	static const char harmless[] =
 	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+=-:@";
 	return value[0] && !strchr("-:@=", value[0]) && !ends_with(value, ":")
-	       && value[strspn(value, harmless)] == '\0';
+	       && strcmp(value, "null") != 0 && value[strspn(value, harmless)] == '\0';
 }
 
 static void

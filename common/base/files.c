@@ -7,6 +7,9 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+/* Levels of a tree that are gone down into: each costs an fd. */
+#define DEEPEST 128
+
 bool
 write_all(int fd, const void *bytes, size_t length, struct failure *why)
 {
@@ -245,29 +248,52 @@ open_to_empty(int dir, const char *path)
 	return open_stream(dir, path, O_NOFOLLOW);
 }
 
-static bool remove_entry(int dir, const char *name, dev_t device, struct failure *why);
+/* A tree being removed. */
+struct removal {
+	dev_t device;    /* of its root: no mount is entered */
+	int root;        /* fd */
+	int depth;       /* of where we are */
+	unsigned lifted; /* directories that were moved from too deep up to the root */
+};
+
+/* Deeper down we neither have fds enough nor stack: what lies there becomes shallow. */
+static bool
+lift(struct removal *removal, int dir, const char *name, struct failure *why)
+{
+	/* A directory that changes its parent must be writable itself. */
+	if (fchmodat(dir, name, 0700, 0) < 0)
+		return fail_errno(why, "cannot open up %s", name);
+	for (;;) {
+		scoped_free char *to = format(".lifted-%u", removal->lifted++);
+		if (renameat(dir, name, removal->root, to) == 0)
+			return true;
+		if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR)
+			return fail_errno(why, "cannot move %s to remove it", name);
+	}
+}
+
+static bool remove_entry(struct removal *removal, int dir, const char *name, struct failure *why);
 
 static bool
-empty_directory(int dir, const char *path, dev_t device, struct failure *why)
+empty(struct removal *removal, DIR *stream, const char *name, struct failure *why)
 {
-	scoped_dir DIR *stream = open_to_empty(dir, path);
-	if (!stream)
-		return fail_errno(why, "cannot open %s to remove it", path);
 	struct stat about;
-	if (fstat(dirfd(stream), &about) < 0 || about.st_dev != device)
-		return fail(why, FAILURE_SYSTEM, "%s is a mount point: not removed", path);
+	if (fstat(dirfd(stream), &about) < 0 || about.st_dev != removal->device)
+		return fail(why, FAILURE_SYSTEM, "%s is a mount point: not removed", name);
 	/* Removing needs the write permission of the directory. */
 	if ((about.st_mode & 0300) != 0300 && fchmod(dirfd(stream), 0700) < 0)
-		return fail_errno(why, "cannot open up %s", path);
+		return fail_errno(why, "cannot open up %s", name);
+	removal->depth++;
 	for (struct dirent *entry; (entry = readdir(stream));)
 		if (!is_dots(entry->d_name)
-		    && !remove_entry(dirfd(stream), entry->d_name, device, why))
+		    && !remove_entry(removal, dirfd(stream), entry->d_name, why))
 			return false;
+	removal->depth--;
 	return true;
 }
 
 static bool
-remove_entry(int dir, const char *name, dev_t device, struct failure *why)
+remove_entry(struct removal *removal, int dir, const char *name, struct failure *why)
 {
 	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
 		return true;
@@ -275,27 +301,56 @@ remove_entry(int dir, const char *name, dev_t device, struct failure *why)
 		return fail_errno(why, "cannot remove %s", name);
 	if (unlinkat(dir, name, AT_REMOVEDIR) == 0)
 		return true;
-	if (!empty_directory(dir, name, device, why))
+	if (removal->depth >= DEEPEST)
+		return lift(removal, dir, name, why);
+	scoped_dir DIR *stream = open_to_empty(dir, name);
+	if (!stream)
+		return fail_errno(why, "cannot open %s to remove it", name);
+	if (!empty(removal, stream, name, why))
 		return false;
-	if (unlinkat(dir, name, AT_REMOVEDIR) < 0)
-		return fail_errno(why, "cannot remove %s", name);
+	return unlinkat(dir, name, AT_REMOVEDIR) == 0 || fail_errno(why, "cannot remove %s", name);
+}
+
+/* As often as something was lifted into the root. */
+static bool
+empty_root(DIR *stream, const char *path, struct failure *why)
+{
+	struct stat about;
+	unsigned before;
+	if (fstat(dirfd(stream), &about) < 0)
+		return fail_errno(why, "cannot look at %s", path);
+	struct removal removal = {.device = about.st_dev, .root = dirfd(stream)};
+	do {
+		before = removal.lifted;
+		rewinddir(stream);
+		if (!empty(&removal, stream, path, why))
+			return false;
+	} while (removal.lifted != before);
 	return true;
 }
 
 bool
 tree_remove(int dir, const char *path, struct failure *why)
 {
-	struct stat about;
-	if (fstatat(dir, path, &about, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT || fail_errno(why, "cannot look at %s", path);
-	return remove_entry(dir, path, about.st_dev, why);
+	if (unlinkat(dir, path, 0) == 0 || errno == ENOENT)
+		return true;
+	if (errno != EISDIR && errno != EPERM)
+		return fail_errno(why, "cannot remove %s", path);
+	scoped_dir DIR *stream = open_to_empty(dir, path);
+	if (!stream)
+		return fail_errno(why, "cannot open %s to remove it", path);
+	if (!empty_root(stream, path, why))
+		return false;
+	return unlinkat(dir, path, AT_REMOVEDIR) == 0 || fail_errno(why, "cannot remove %s", path);
 }
 
 /* Adds the bytes below an open directory. A file with several links counts by its share, so that
- * each inode counts once. */
+ * each inode counts once. What lies too deep does not count. */
 static bool
-add_size(int dir, const char *path, int64_t *bytes, struct failure *why)
+add_size(int dir, const char *path, int depth, int64_t *bytes, struct failure *why)
 {
+	if (depth > DEEPEST)
+		return true;
 	scoped_dir DIR *stream = open_stream(dir, path, O_NOFOLLOW);
 	if (!stream)
 		return errno == ENOENT || errno == EACCES
@@ -308,7 +363,7 @@ add_size(int dir, const char *path, int64_t *bytes, struct failure *why)
 		if (S_ISREG(about.st_mode))
 			*bytes += about.st_blocks * 512 / (int64_t)about.st_nlink;
 		else if (S_ISDIR(about.st_mode)
-		         && !add_size(dirfd(stream), entry->d_name, bytes, why))
+		         && !add_size(dirfd(stream), entry->d_name, depth + 1, bytes, why))
 			return false;
 	}
 	return true;
@@ -318,7 +373,7 @@ bool
 tree_size(int dir, const char *path, int64_t *ret_bytes, struct failure *why)
 {
 	int64_t bytes = 0;
-	if (!add_size(dir, path, &bytes, why))
+	if (!add_size(dir, path, 0, &bytes, why))
 		return false;
 	*ret_bytes = bytes;
 	return true;

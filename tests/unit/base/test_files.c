@@ -78,6 +78,28 @@ removes_trees_without_following_links(void **state)
 	assert_true(tree_remove(dir, "tree", NULL));
 }
 
+/* Deeper than there are fds, as a hostile build may leave it. */
+static void
+removes_what_lies_very_deep(void **state)
+{
+	(void)state;
+	scoped_fd int at = -1;
+	scoped_free char *deep = format("%s/deep", top);
+	int64_t bytes = 0;
+	assert_true(directory_make(deep, 0755, NULL));
+	assert_true(directory_open(AT_FDCWD, deep, &at, NULL));
+	for (int level = 0; level < 3000; level++) {
+		assert_int_equal(mkdirat(at, "d", level % 7 ? 0755 : 0700), 0);
+		int below = openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(below >= 0);
+		close_fd(&at);
+		at = below;
+	}
+	assert_true(tree_size(dir, "deep", &bytes, NULL));
+	assert_true(tree_remove(dir, "deep", NULL));
+	assert_false(file_exists(dir, "deep"));
+}
+
 static void
 sizes_count_each_inode_once(void **state)
 {
@@ -149,6 +171,7 @@ main(void)
 	    cmocka_unit_test(replaces_whole_files),
 	    cmocka_unit_test(reading_is_bounded),
 	    cmocka_unit_test(removes_trees_without_following_links),
+	    cmocka_unit_test(removes_what_lies_very_deep),
 	    cmocka_unit_test(sizes_count_each_inode_once),
 	    cmocka_unit_test(directories_are_listed_sorted),
 	    cmocka_unit_test(a_file_in_the_way_is_told),

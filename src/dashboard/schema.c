@@ -77,6 +77,8 @@ static const char *const steps[] = {
     "CREATE INDEX jobs_of_commit ON jobs (commit_id, type, id);"
     "CREATE INDEX jobs_of_model ON jobs (model_id, id) WHERE model_id IS NOT NULL;"
     "CREATE INDEX jobs_of_type ON jobs (type, id);"
+    "CREATE INDEX jobs_correct ON jobs (model_id, test_type, id)"
+    " WHERE correct = 1 AND return_code = 0;"
 
     "CREATE TABLE workers ("
     "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -112,13 +114,18 @@ static const char *const steps[] = {
     "   THEN return_code = 0 AND (type = 'build' OR ifnull(correct, 0) = 1) END AS good"
     " FROM jobs JOIN commits ON commits.id = commit_id LEFT JOIN models ON models.id = model_id;"
 
+    /*
+     * Single columns of job_list by sub-selects, never a join with it: SQLite would make the list
+     * of all jobs there ever were, for each page.
+     */
     "CREATE VIEW model_list AS"
     " SELECT models.id, models.path, models.ci_enabled, models.key, models.sha256, models.bytes,"
-    "  models.filename, models.uploaded_at, models.created_at,"
-    "  latest.id AS run_id, latest.state AS run_state, latest.good AS run_good,"
+    "  models.filename, models.uploaded_at, models.created_at, latest.id AS run_id,"
+    "  (SELECT state FROM job_list WHERE id = latest.id) AS run_state,"
+    "  (SELECT good FROM job_list WHERE id = latest.id) AS run_good,"
     "  timed.id AS timed_id, timed.real_time_seconds, timed.cpu_time_seconds"
     " FROM models"
-    " LEFT JOIN job_list latest ON latest.id ="
+    " LEFT JOIN jobs latest ON latest.id ="
     "  (SELECT max(id) FROM jobs WHERE jobs.model_id = models.id)"
     " LEFT JOIN jobs timed ON timed.id = coalesce("
     "  (SELECT max(id) FROM jobs WHERE jobs.model_id = models.id AND correct = 1"
@@ -128,7 +135,9 @@ static const char *const steps[] = {
 
     "CREATE VIEW commit_list AS"
     " SELECT commits.id, commits.sha, commits.time, commits.comment, commits.added_at,"
-    "  latest.id AS build_id, latest.state AS build_state, latest.good AS build_good,"
+    "  latest.id AS build_id,"
+    "  (SELECT state FROM job_list WHERE id = latest.id) AS build_state,"
+    "  (SELECT good FROM job_list WHERE id = latest.id) AS build_good,"
     "  jar.result_s3_key AS jar_key, jar.jar_sha256,"
     "  (SELECT count(*) FROM jobs WHERE commit_id = commits.id AND type = 'run') AS runs,"
     "  (SELECT count(*) FROM jobs WHERE commit_id = commits.id AND type = 'run'"
@@ -136,7 +145,7 @@ static const char *const steps[] = {
     "  (SELECT count(*) FROM jobs WHERE commit_id = commits.id AND type = 'run'"
     "   AND finished_at IS NOT NULL) AS runs_finished"
     " FROM commits"
-    " LEFT JOIN job_list latest ON latest.id ="
+    " LEFT JOIN jobs latest ON latest.id ="
     "  (SELECT max(id) FROM jobs WHERE jobs.commit_id = commits.id AND jobs.type = 'build')"
     " LEFT JOIN jobs jar ON jar.id ="
     "  (SELECT id FROM jobs WHERE jobs.commit_id = commits.id AND jobs.type = 'build'"

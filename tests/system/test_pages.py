@@ -244,6 +244,12 @@ def test_long_lists_lead_on(dashboard):
         Balance(oldest)
 
 
+@pytest.mark.parametrize("view", ["commit_list", "model_list"])
+def test_a_page_does_not_read_all_jobs_there_ever_were(dashboard, view):
+    plan = [step["detail"] for step in dashboard.sql(f"EXPLAIN QUERY PLAN SELECT * FROM {view} WHERE id = 1")]
+    assert not [step for step in plan if step.startswith(("SCAN", "MATERIALIZE"))], plan
+
+
 # ---- downloads ----
 
 def test_downloads(dashboard):

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "escape.h"
 
 static const char style[] =
     ":root{color-scheme:light dark;--line:#8884;--soft:#8882;--good:#1a7f37;--bad:#cf222e;"
@@ -44,30 +45,13 @@ static const struct {
 
 /* ---- escaping ---- */
 
-static void
-add_escaped(struct text *page, const char *text)
-{
-	static const struct {
-		char character;
-		const char *entity;
-	} entities[] = {
-	    {'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
-	for (; *text; text++) {
-		const char *entity = NULL;
-		for (size_t i = 0; i < sizeof entities / sizeof *entities; i++)
-			if (entities[i].character == *text)
-				entity = entities[i].entity;
-		text_add(page, entity ? entity : text, entity ? strlen(entity) : 1);
-	}
-}
-
 /* Text from outside may hold what no page may: control characters, broken UTF-8. */
 static void
 add_text(struct text *page, const char *text)
 {
 	scoped(text_done) struct text printable = TEXT_INIT;
 	text_add_printable(&printable, text ? text : "–", strlen(text ? text : "–"), true);
-	add_escaped(page, text_string(&printable));
+	escape_add(page, text_string(&printable));
 }
 
 void

@@ -14,6 +14,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "escape.h"
 
 #define IDLE_SECONDS     30 /* a connection on which nothing moves is closed */
 #define CONNECTION_LIMIT 4000
@@ -298,19 +299,21 @@ request_answer_text(struct request *request, int status, const char *fmt, ...)
 void
 request_answer_failure(struct request *request, const struct failure *why)
 {
+	scoped(text_done) struct text message = TEXT_INIT;
+	escape_add(&message, why->message);
 	switch (why->code) {
 	case FAILURE_REJECTED:
 	case FAILURE_BAD_MESSAGE:
-		request_answer_text(request, 400, "400 - Bad request: %s", why->message);
+		request_answer_text(request, 400, "400 - Bad request: %s", text_string(&message));
 		break;
 	case FAILURE_FORBIDDEN:
-		request_answer_text(request, 403, "403 - Forbidden: %s", why->message);
+		request_answer_text(request, 403, "403 - Forbidden: %s", text_string(&message));
 		break;
 	case FAILURE_NOT_FOUND:
-		request_answer_text(request, 404, "404 - Not found: %s", why->message);
+		request_answer_text(request, 404, "404 - Not found: %s", text_string(&message));
 		break;
 	case FAILURE_CONFLICT:
-		request_answer_text(request, 409, "409 - Conflict: %s", why->message);
+		request_answer_text(request, 409, "409 - Conflict: %s", text_string(&message));
 		break;
 	default:
 		log_failure(LEVEL_ERROR, NULL, why, "%s %s", request->method, request->path);

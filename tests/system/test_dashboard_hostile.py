@@ -222,3 +222,8 @@ def test_a_broken_upload_leaves_nothing(dashboard):
     assert dashboard.sql("SELECT key FROM models") == [{"key": None}]
     assert sorted(path.name for path in dashboard.data.iterdir() if path.suffix != ".db-shm") \
         == ["dashboard.db", "dashboard.db-wal", "store"]
+
+
+def test_an_answer_to_nonsense_is_no_markup(dashboard):
+    answer = dashboard.post("/repo/post_commit/hook", b"{<script>", {"Content-Type": "application/json"})
+    assert answer.status == 400 and "<script" not in answer.text and "&lt;" in answer.text

@@ -173,6 +173,17 @@ log_settled(const struct claim *claim, const struct outcome *outcome, enum settl
 		           outcome->result_key ? outcome->result_key : "");
 }
 
+/* What the runner left of a success is small; a failed job's directory is for people to look at.
+ * One that cannot be removed changes nothing about the job: it is swept some day. */
+static void
+remove_directory(const struct claim *claim, const char *directory)
+{
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	struct subject about = subject_of(claim);
+	if (!tree_remove(AT_FDCWD, directory, &why))
+		log_failure(LEVEL_WARNING, &about, &why, "the job's directory stays");
+}
+
 bool
 settle_outcome(const struct services *services, const struct claim *claim,
                const struct outcome *outcome, const char *directory, enum settled *ret_settled,
@@ -183,9 +194,9 @@ settle_outcome(const struct services *services, const struct claim *claim,
 		return false;
 	log_settled(claim, outcome, settled);
 	*ret_settled = settled;
-	/* What the runner left of a success is small; a failed job's directory is for people to
-	 * look at. */
-	return settled != SETTLED_SUCCEEDED || tree_remove(AT_FDCWD, directory, why);
+	if (settled == SETTLED_SUCCEEDED)
+		remove_directory(claim, directory);
+	return true;
 }
 
 bool

@@ -23,6 +23,7 @@ struct client {
 	int fd;
 	struct loop_source *source;
 	struct text line;
+	uint64_t number; /* of those who came, this is which */
 };
 
 struct control {
@@ -32,6 +33,7 @@ struct control {
 	struct loop_source *source;
 	const struct control_verb *verbs;
 	void *data;
+	uint64_t came;
 	struct client clients[CLIENTS];
 };
 
@@ -102,13 +104,20 @@ on_client(int fd, uint32_t events, void *data)
 	drop_client(client);
 }
 
+/* A free place; if all are taken, that of the one who has been silent longest. */
 static struct client *
-free_client(struct control *control)
+make_room(struct control *control)
 {
-	for (size_t i = 0; i < CLIENTS; i++)
-		if (control->clients[i].fd < 0)
-			return &control->clients[i];
-	return NULL;
+	struct client *oldest = &control->clients[0];
+	for (size_t i = 0; i < CLIENTS; i++) {
+		struct client *client = &control->clients[i];
+		if (client->fd < 0)
+			return client;
+		if (client->number < oldest->number)
+			oldest = client;
+	}
+	drop_client(oldest);
+	return oldest;
 }
 
 static void
@@ -117,9 +126,10 @@ on_connect(int fd, uint32_t events, void *data)
 	(void)events;
 	struct control *control = data;
 	scoped_fd int accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct client *client = free_client(control);
-	if (accepted < 0 || !client)
+	if (accepted < 0)
 		return;
+	struct client *client = make_room(control);
+	client->number = control->came++;
 	client->fd = take_fd(&accepted);
 	client->source = loop_fd(control->loop, client->fd, EPOLLIN, on_client, client);
 }

@@ -323,14 +323,15 @@ apply_settings(struct manager *m)
 	    .ca_file = config->dashboard_ca_file};
 }
 
-static void
-reload(struct manager *m)
+/* A bad configuration is logged, told in *why, and changes nothing. */
+static bool
+reload(struct manager *m, struct failure *why)
 {
 	size_t size = m->program->config_size;
 	scoped_free void *fresh = allocate(size);
-	scoped(failure_done) struct failure why = FAILURE_INIT;
 	service_notify("RELOADING=1");
-	if (m->load(m->load_data, fresh, &why)) {
+	bool good = m->load(m->load_data, fresh, why);
+	if (good) {
 		keep_fixed(m, fresh);
 		settings_done(m->program->settings, m->config);
 		memcpy(m->config, fresh, size);
@@ -339,10 +340,11 @@ reload(struct manager *m)
 		log_notice(NULL, "configuration reloaded");
 	} else {
 		settings_done(m->program->settings, fresh);
-		log_failure(LEVEL_ERROR, NULL, &why,
+		log_failure(LEVEL_ERROR, NULL, why,
 		            "configuration not reloaded, the old one stays");
 	}
 	service_notify("READY=1");
+	return good;
 }
 
 static void
@@ -361,8 +363,9 @@ static void
 on_signal(int signal, void *data)
 {
 	struct manager *m = data;
+	scoped(failure_done) struct failure why = FAILURE_INIT;
 	if (signal == SIGHUP)
-		reload(m);
+		reload(m, &why);
 	else if (signal == SIGUSR1)
 		begin_stopping(m, STOPPING_FINISH,
 		               "a running job may finish, however long it takes");
@@ -420,9 +423,7 @@ static bool
 verb_reload(void *data, struct json_t *answer, struct failure *why)
 {
 	(void)answer;
-	(void)why;
-	reload(data);
-	return true;
+	return reload(data, why);
 }
 
 static const struct control_verb verbs[] = {

@@ -358,9 +358,13 @@ outbox_read(const struct outbox *outbox, const struct outbox_entry *entry,
 {
 	scoped(text_done) struct text text = TEXT_INIT;
 	scoped(js_drop) struct json_t *object = NULL;
-	if (!file_read(outbox->directory, entry->name, LETTER_LIMIT, &text, why)
-	    || !js_parse(text_string(&text), text.length, &object, why))
+	scoped(failure_done) struct failure damage = FAILURE_INIT;
+	if (!file_read(outbox->directory, entry->name, LETTER_LIMIT, &text, why))
 		return fail_within(why, "outbox entry %s", entry->name);
+	/* Damaged it stays: no failure that is worth another try. */
+	if (!js_parse(text_string(&text), text.length, &object, &damage))
+		return fail(why, FAILURE_INTERNAL, "outbox entry %s is damaged: %s", entry->name,
+		            damage.message);
 	struct outbox_letter letter = {.kind = entry->kind, .attempt = entry->attempt};
 	letter.job = copy_string(entry->job);
 	letter.path = copy_string(js_string(object, "path"));

@@ -324,6 +324,7 @@ a_damaged_letter_is_told_of(void **state)
 	struct failure why = FAILURE_INIT;
 	assert_false(outbox_read(outbox, outbox_next(outbox, 0), &letter, &why));
 	assert_non_null(strstr(why.message, "0000000000000001-1-1-finish.json"));
+	assert_false(why.retryable);
 	assert_true(outbox_park(outbox, outbox_next(outbox, 0), &why, NULL));
 	assert_int_equal(outbox_count(outbox), 0);
 	expect_files("parked",

@@ -41,6 +41,9 @@ check_url(const char *url, struct failure *why)
 	if (!protocol)
 		return fail(why, FAILURE_BAD_REPOSITORY, "'%.200s' is no address of a repository",
 		            shown);
+	/* libgit2 takes any address with a colon for one of ssh, a path too. */
+	if (strings_equal(protocol, "file") && strchr(url + strlen("file:"), ':'))
+		return fail(why, FAILURE_BAD_REPOSITORY, "'%.200s': a path with a colon", shown);
 	return strings_contain(git_state.access->protocols, protocol)
 	       || fail(why, FAILURE_BAD_REPOSITORY,
 	               "%.200s: protocol %s is not allowed (git.protocols)", shown, protocol);
@@ -195,6 +198,50 @@ find_commit(git_repository *repository, const char *hash, git_commit **ret, stru
 	       || fail(why, FAILURE_NO_COMMIT, "the repository holds no commit %s", hash);
 }
 
+/* ---- trees that must not be checked out ---- */
+
+#define TREE_DEPTH   256
+#define TREE_ENTRIES 1000000
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* A name that stands twice, as a link and as a directory, would lead checkout out of the tree. */
+static bool
+has_twins(const git_tree *tree)
+{
+	size_t count = git_tree_entrycount(tree);
+	scoped_free const char **names = allocate((count + 1) * sizeof *names);
+	for (size_t i = 0; i < count; i++)
+		names[i] = git_tree_entry_name(git_tree_entry_byindex(tree, i));
+	qsort(names, count, sizeof *names, by_name);
+	for (size_t i = 1; i < count; i++)
+		if (strcmp(names[i - 1], names[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_sane(git_repository *repository, const git_oid *id, int depth, size_t *entries)
+{
+	git_tree *tree = NULL;
+	if (depth > TREE_DEPTH || git_tree_lookup(&tree, repository, id) < 0)
+		return false;
+	size_t count = git_tree_entrycount(tree);
+	*entries += count;
+	bool sane = *entries <= TREE_ENTRIES && !has_twins(tree);
+	for (size_t i = 0; sane && i < count; i++) {
+		const git_tree_entry *entry = git_tree_entry_byindex(tree, i);
+		if (git_tree_entry_type(entry) == GIT_OBJECT_TREE)
+			sane = is_sane(repository, git_tree_entry_id(entry), depth + 1, entries);
+	}
+	git_tree_free(tree);
+	return sane;
+}
+
 /* libgit2's checkout cannot be stopped from here; notify can. */
 static int
 on_checkout(git_checkout_notify_t reason, const char *path, const git_diff_file *baseline,
@@ -240,6 +287,11 @@ repository_checkout(const char *path, const char *commit, const struct tick *tic
 		return git_fail(result, FAILURE_SYSTEM, why, "cannot open the clone");
 	if (!find_commit(repository, commit, &found, why))
 		return false;
+	size_t entries = 0;
+	if (!is_sane(repository, git_commit_tree_id(found), 0, &entries))
+		return fail(why, FAILURE_BAD_REPOSITORY,
+		            "the tree of %s is damaged, holds a name twice, or is too large",
+		            commit);
 	result = checkout_tree(repository, found);
 	return result == 0
 	       || git_fail(result, FAILURE_BAD_REPOSITORY, why, "cannot check out %s", commit);

@@ -162,7 +162,7 @@ def test_a_silent_ssh_server_is_given_up(clone):
 
 # ---- what is refused before anything is asked ----
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "/somewhere", "git://127.0.0.1/x"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "/somewhere", "git://127.0.0.1/x", "/x/p@host:q", "file:///p@host:q"])
 def test_a_protocol_that_is_not_allowed(clone, url, tmp_path):
     done = subprocess.run([BUILD / "moolloy-build-worker", "--config", "/dev/stdin", "check-config"],
                           input=f"repository.url: {url}\n", capture_output=True, text=True)

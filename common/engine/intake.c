@@ -53,7 +53,7 @@ has_clock(const struct membership *membership, struct failure *why)
 	if (llabs(membership->clock_offset) <= CLOCK_LIMIT)
 		return true;
 	scoped_free char *offset = duration_rough(llabs(membership->clock_offset));
-	return fail(why, FAILURE_SYSTEM, "this host's clock is %s %s of the dashboard's: set it",
+	return fail(why, FAILURE_CLOCK, "this host's clock is %s %s of the dashboard's: set it",
 	            offset, membership->clock_offset > 0 ? "ahead" : "behind");
 }
 

@@ -3,14 +3,18 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "http_private.h"
 
 #define CONNECT_TIMEOUT 10000
 #define STALL_TIMEOUT   60000
 #define HEADERS_LIMIT   200
+#define BULK_BUFFER     (512 * 1024L) /* of curl, where many bytes are moved */
 
 /* ---- answers ---- */
 
@@ -133,6 +137,11 @@ set_headers(struct transfer *transfer, const struct http_request *request)
 	for (size_t i = 0; request->headers && i < request->headers->count; i++)
 		transfer->headers = curl_slist_append(transfer->headers,
 		                                      request->headers->items[i]);
+	if (request->signature && request->signature->token) {
+		scoped_free char *token = format("X-Amz-Security-Token: %s",
+		                                 request->signature->token);
+		transfer->headers = curl_slist_append(transfer->headers, token);
+	}
 	curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
 }
 
@@ -158,6 +167,10 @@ set_body(struct transfer *transfer, const struct http_request *request)
 	CURL *easy = transfer->easy;
 	if (request->form) {
 		set_form(transfer, request->form);
+	} else if (request->body && request->body_stays) {
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+		                 (curl_off_t)request->body_length);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
 	} else if (request->body || strings_equal(request->method, "POST")
 	           || strings_equal(request->method, "PUT")) {
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
@@ -169,6 +182,18 @@ set_body(struct transfer *transfer, const struct http_request *request)
 		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 }
 
+/* What was sent and is not acknowledged for so long ends the connection: the kernel would try for a
+ * quarter of an hour (tcp(7)). */
+static int
+bound_silence(void *data, curl_socket_t fd, curlsocktype purpose)
+{
+	(void)purpose;
+	const struct transfer *transfer = data;
+	unsigned int ms = (unsigned int)transfer->stall_ms;
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+	return CURL_SOCKOPT_OK;
+}
+
 static void
 set_safety(struct transfer *transfer, const struct http_request *request)
 {
@@ -177,6 +202,9 @@ set_safety(struct transfer *transfer, const struct http_request *request)
 	transfer->stall_ms = request->stall_timeout ? request->stall_timeout : STALL_TIMEOUT;
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, bound_silence);
+	curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)request->fresh_connection);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout);
@@ -189,6 +217,26 @@ set_safety(struct transfer *transfer, const struct http_request *request)
 	}
 	if (request->ca_file)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
+}
+
+static void
+set_identity(struct transfer *transfer, const struct http_request *request)
+{
+	CURL *easy = transfer->easy;
+	const struct http_signature *signature = request->signature;
+	const char *username = signature ? signature->key_id : request->username;
+	const char *password = signature ? signature->secret : request->password;
+	if (!username)
+		return;
+	curl_easy_setopt(easy, CURLOPT_USERNAME, username);
+	curl_easy_setopt(easy, CURLOPT_PASSWORD, password ? password : "");
+	if (!signature) {
+		curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+		return;
+	}
+	scoped_free char *how = format("aws:amz:%s:%s", signature->region, signature->service);
+	curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, how);
+	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* as it was signed */
 }
 
 void
@@ -210,15 +258,14 @@ transfer_init(struct transfer *transfer, const struct http_request *request,
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, &transfer->answer);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, write);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, data);
+	if (request->take || request->body_stays) {
+		curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BULK_BUFFER);
+		curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, BULK_BUFFER);
+	}
 	set_headers(transfer, request);
 	set_body(transfer, request);
 	set_safety(transfer, request);
-	if (request->username) {
-		curl_easy_setopt(easy, CURLOPT_USERNAME, request->username);
-		curl_easy_setopt(easy, CURLOPT_PASSWORD,
-		                 request->password ? request->password : "");
-		curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
-	}
+	set_identity(transfer, request);
 }
 
 void

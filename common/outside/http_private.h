@@ -1,4 +1,4 @@
-/* Between http.c, http_loop.c and http_stream.c: one request as a curl handle. */
+/* Between http.c, http_client.c and http_stream.c: one request as a curl handle. */
 #ifndef OUTSIDE_HTTP_PRIVATE_H
 #define OUTSIDE_HTTP_PRIVATE_H
 

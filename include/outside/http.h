@@ -1,6 +1,6 @@
 /*
- * HTTP (libcurl), in two manners: on the loop for the manager and as a blocking stream for the
- * runner.
+ * HTTP (libcurl), in two manners: requests that end by a call (several at once: on the loop for the
+ * manager, driven by hand for the runner), and one answer as a blocking stream.
  *
  * Both verify certificates, follow no redirects, ask for no compression, send no Expect, send
  * Content-Length (never chunked), and give up on a connection that stands still. An answer of any
@@ -39,20 +39,37 @@ struct http_form_file {
 	const char *path;
 };
 
+/* Signs the request with AWS Signature Version 4 (AWS General Reference, "Signing AWS API
+ * requests"). For S3 the caller sets the header x-amz-content-sha256, writes path and query
+ * percent-encoded with upper-case hex, the query sorted, and parameters without a value as "name=".
+ */
+struct http_signature {
+	const char *service, *region;        /* "s3", "us-east-1" */
+	const char *key_id, *secret, *token; /* token NULL: permanent keys */
+};
+
+/* Takes bytes of the body as they come; false (*why set) ends the request with that failure. */
+typedef bool http_take(void *data, const void *bytes, size_t length, struct failure *why);
+
 /* What to ask. Everything is borrowed: until http_start() or http_open() returns, except where
  * said. */
 struct http_request {
 	const char *method; /* "GET", "POST", "PUT", ... */
 	const char *url;
 	const struct strings *headers; /* "Name: value"; or NULL */
-	const void *body;              /* copied; NULL with a POST or PUT: Content-Length: 0 */
+	const void *body;              /* NULL with a POST or PUT: Content-Length: 0 */
 	size_t body_length;
-	const struct http_form_file *form; /* instead of a body, or NULL */
-	const char *username, *password;   /* basic authentication where not NULL */
-	const char *ca_file;               /* PEM; NULL: the system's */
-	int64_t connect_timeout;           /* ms; 0: 10 s */
+	bool body_stays; /* stays where it is until the request ended; otherwise it is copied */
+	const struct http_form_file *form;      /* instead of a body, or NULL */
+	const char *username, *password;        /* basic authentication where not NULL */
+	const struct http_signature *signature; /* instead of it, or NULL */
+	const char *ca_file;                    /* PEM; NULL: the system's */
+	int64_t connect_timeout;                /* ms; 0: 10 s */
 	int64_t stall_timeout; /* ms without a byte of a body; 0: 60 s. A long poll adds its wait */
 	int64_t timeout;       /* ms for all of it; 0: none */
+	bool fresh_connection; /* not one that was kept, as after a stall */
+	http_take *take; /* gets the body of a 2xx answer (http_start only); NULL: it is kept */
+	void *take_data;
 	bool redirect_is_done; /* 302 and 303 are success: the usual answer to a form */
 	size_t answer_limit;   /* bytes kept of the body (http_start only); 0: 1 MiB. More is
 	                          FAILURE_BAD_ANSWER */
@@ -72,23 +89,30 @@ const char *http_header(const struct http_answer *answer, const char *name);
 /* The answer's Date in ms since 1970, or 0 if it has none. */
 int64_t http_date(const struct http_answer *answer);
 
-/* ---- on the loop: curl's multi interface ---- */
+/* ---- requests that end by a call: curl's multi interface; connections are kept ---- */
 struct http_client;
 struct http_call;
+/* On the loop; or with NULL by hand: nothing happens but in http_work(). */
 struct http_client *http_client_new(struct loop *loop);
 /* Calls still under way are dropped; their done is not called. */
 void http_client_free(struct http_client **client);
 /*
- * Starts a request. done is called once, from the loop, never from inside http_start(): with the
- * answer (valid during the call) and why NULL, or the status's failure; or with answer NULL and
- * why: FAILURE_NETWORK, FAILURE_STALLED, FAILURE_TLS, FAILURE_BAD_ANSWER. The returned call is
- * valid until done was called or it was cancelled.
+ * Starts a request. done is called once, from the loop or http_work(), never from inside
+ * http_start(): with the answer (valid during the call) and why NULL, or the status's failure; or
+ * with answer NULL and why: FAILURE_NETWORK, FAILURE_STALLED, FAILURE_TLS, FAILURE_BAD_ANSWER, or
+ * the take's. The returned call is valid until done was called or it was cancelled.
  */
 typedef void http_done(void *data, const struct http_answer *answer, const struct failure *why);
 struct http_call *http_start(struct http_client *client, const struct http_request *request,
                              http_done *done, void *data);
 /* done is not called any more. *call becomes NULL; NULL is fine. */
 void http_cancel(struct http_call **call);
+/*
+ * By hand: lets the requests go on until something happened, at most up to `due` (clock_ms()) or
+ * 200 ms; then asks the tick. Whoever waits calls it again and again. FAILURE_CANCELLED.
+ */
+bool must_check http_work(struct http_client *client, int64_t due, const struct tick *tick,
+                          struct failure *why);
 
 /* ---- blocking: an answer read as it comes ---- */
 struct http_stream;

@@ -1,4 +1,5 @@
-/* Requests on the event loop: curl's multi interface (libcurl-multi(3), "multi_socket"). */
+/* Requests that end by a call: curl's multi interface (libcurl-multi(3)), its sockets and timer on
+ * our loop ("multi_socket"), or driven by hand. */
 #include <stdlib.h>
 #include <sys/epoll.h>
 
@@ -6,12 +7,13 @@
 #include "http_private.h"
 
 #define ANSWER_LIMIT (1024 * 1024)
+#define SLICE        200 /* ms between two ticks */
 
 struct http_client {
-	struct loop *loop;
+	struct loop *loop; /* NULL: by hand */
 	CURLM *multi;
-	struct loop_source *timer;
-	struct http_call *calls; /* under way */
+	struct loop_source *timer; /* on the loop */
+	struct http_call *calls;   /* under way */
 };
 
 struct http_call {
@@ -19,21 +21,36 @@ struct http_call {
 	struct http_call *next, **link; /* in the client's list */
 	struct transfer transfer;
 	size_t limit;
+	http_take *take;
+	void *take_data;
+	struct failure refused; /* the take's */
 	http_done *done;
 	void *data;
 };
 
 /* ---- calls ---- */
 
+/* What is kept of a body: of one that is taken as it comes nothing, of an error's always. */
+static bool
+is_taken(const struct http_call *call)
+{
+	long status = 0;
+	curl_easy_getinfo(call->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+	return call->take && status >= 200 && status < 300;
+}
+
 static size_t
 on_bytes(char *bytes, size_t size, size_t count, void *data)
 {
 	struct http_call *call = data;
 	struct text *body = &call->transfer.answer.body;
-	if (body->length + size * count > call->limit)
+	size_t length = size * count;
+	if (is_taken(call))
+		return call->take(call->take_data, bytes, length, &call->refused) ? length : 0;
+	if (body->length + length > call->limit)
 		return 0;
-	text_add(body, bytes, size * count);
-	return size * count;
+	text_add(body, bytes, length);
+	return length;
 }
 
 static void
@@ -44,6 +61,7 @@ free_call(struct http_call *call)
 	if (call->next)
 		call->next->link = call->link;
 	transfer_done(&call->transfer);
+	failure_done(&call->refused);
 	free(call);
 }
 
@@ -54,6 +72,8 @@ http_start(struct http_client *client, const struct http_request *request, http_
 	struct http_call *call = allocate(sizeof *call);
 	call->client = client;
 	call->limit = request->answer_limit ? request->answer_limit : ANSWER_LIMIT;
+	call->take = request->take;
+	call->take_data = request->take_data;
 	call->done = done;
 	call->data = data;
 	call->next = client->calls;
@@ -63,7 +83,7 @@ http_start(struct http_client *client, const struct http_request *request, http_
 	client->calls = call;
 	transfer_init(&call->transfer, request, on_bytes, call);
 	curl_easy_setopt(call->transfer.easy, CURLOPT_PRIVATE, call);
-	/* Begins by way of the timer function, so never from in here. */
+	/* Begins by way of the timer function or http_work(), so never from in here. */
 	if (curl_multi_add_handle(client->multi, call->transfer.easy) != CURLM_OK)
 		abort();
 	return call;
@@ -79,6 +99,15 @@ http_cancel(struct http_call **call)
 
 /* ---- ends ---- */
 
+static bool
+tell_failure(const struct http_call *call, CURLcode result, struct failure *why)
+{
+	if (call->refused.code == FAILURE_NONE)
+		return transfer_fail(&call->transfer, result, why);
+	failure_copy(why, &call->refused);
+	return false;
+}
+
 static void
 end_call(struct http_call *call, CURLcode result)
 {
@@ -90,24 +119,27 @@ end_call(struct http_call *call, CURLcode result)
 	call->transfer.answer = (struct http_answer)HTTP_ANSWER_INIT;
 	curl_easy_getinfo(call->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
 	answer.status = (int)status;
-	bool answered = result == CURLE_OK || transfer_fail(&call->transfer, result, &why);
+	bool answered = result == CURLE_OK || tell_failure(call, result, &why);
 	bool good = answered && transfer_check(&call->transfer, &answer, &answer.body, &why);
 	/* Gone before done is called, which may start or cancel what it likes. */
 	free_call(call);
 	done(data, answered ? &answer : NULL, good ? NULL : &why);
 }
 
-static void
+/* How many ended. */
+static int
 collect(struct http_client *client)
 {
 	CURLMsg *message;
-	int left;
+	int left, ended = 0;
 	while ((message = curl_multi_info_read(client->multi, &left))) {
 		char *call = NULL;
 		CURLcode result = message->data.result;
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
 		end_call((struct http_call *)(void *)call, result);
+		ended++;
 	}
+	return ended;
 }
 
 /* ---- curl's wishes on our loop ---- */
@@ -165,6 +197,31 @@ want_timer(CURLM *multi, long timeout_ms, void *data)
 	return 0;
 }
 
+static void
+put_on_loop(struct http_client *client)
+{
+	client->timer = loop_timer(client->loop, on_timer, client);
+	curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, want_socket);
+	curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
+	curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, want_timer);
+	curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
+	/* Idle connections cost both sides: the long poll's and one more are enough. */
+	curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, 2L);
+}
+
+/* ---- by hand ---- */
+
+bool
+http_work(struct http_client *client, int64_t due, const struct tick *tick, struct failure *why)
+{
+	int running = 0;
+	int64_t wait = due - clock_ms();
+	curl_multi_perform(client->multi, &running);
+	if (collect(client) == 0 && wait > 0)
+		curl_multi_poll(client->multi, NULL, 0, (int)(wait < SLICE ? wait : SLICE), NULL);
+	return tick_tell(tick, 0, 0) || fail(why, FAILURE_CANCELLED, "stopped");
+}
+
 /* ---- the client ---- */
 
 struct http_client *
@@ -177,13 +234,8 @@ http_client_new(struct loop *loop)
 	client->multi = curl_multi_init();
 	if (!client->multi)
 		abort();
-	client->timer = loop_timer(loop, on_timer, client);
-	curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, want_socket);
-	curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
-	curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, want_timer);
-	curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
-	/* Idle connections cost both sides: the long poll's and one more are enough. */
-	curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, 2L);
+	if (loop)
+		put_on_loop(client);
 	return client;
 }
 

@@ -84,6 +84,12 @@ static const struct setting rows[] = {
      .standard = "required",
      .choices = "required if-known",
      .help = "required: a jar of which neither job nor store know the hash is not run."},
+    {.name = "cache-size",
+     .type = SETTING_SIZE,
+     .offset = AT(cache_size),
+     .standard = "2GiB",
+     .help = "How much room jars may take in cache-directory; the least recently used go first. "
+             "0: none is kept. A store on this machine needs no cache."},
 };
 
 const struct settings run_settings = {

@@ -18,7 +18,8 @@ struct run_config {
 
 	char *compression;
 	bool include_jar;
-	char *jar_hash; /* "required", "if-known" */
+	char *jar_hash;     /* "required", "if-known" */
+	int64_t cache_size; /* bytes of jars; 0: none is kept */
 };
 
 extern const struct settings run_settings;

@@ -22,7 +22,9 @@ struct run_job {
 
 	struct failure why; /* of the step that could not be done */
 
+	char wanted[SHA256_TEXT];     /* fetch-jar: what the jar must hash to; "" if nothing says */
 	struct store_object jar;      /* fetch-jar: run/moolloy.jar */
+	bool cached;                  /* fetch-jar: it came out of the cache */
 	struct store_object model;    /* fetch-model: model.archive */
 	bool unpopulated;             /* extract: the model came without solutions */
 	struct strings command;       /* execute: what was run */

@@ -1,6 +1,7 @@
 #include "run_job.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -8,6 +9,7 @@
 #include "execute.h"
 #include "outside/archive.h"
 #include "package.h"
+#include "work/cache.h"
 
 static void
 run_job_done(struct run_job *job)
@@ -20,70 +22,130 @@ run_job_done(struct run_job *job)
 
 /* ---- the steps ---- */
 
-/* An object of the store as a new file in the job's directory. absent: what it means when the store
- * has none. */
 static bool
-fetch(struct run_job *job, const char *key, const char *path, enum failure_code absent,
-      struct store_object *ret_object)
+fail_if_absent(struct run_job *job, const char *key, enum failure_code absent)
 {
-	struct tick tick = steps_tick(job->steps, "bytes");
-	scoped_fd int fd = openat(job->directory_fd, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
-	                          0644);
-	if (fd < 0)
-		return fail_errno(&job->why, "cannot create %s", path);
-	if (store_get(job->store, key, fd, &tick, ret_object, &job->why))
-		return true;
 	if (job->why.code != FAILURE_NOT_FOUND)
 		return false;
 	return fail(&job->why, absent, "%s: the store (%s) holds no such object", key,
 	            store_describe(job->store));
 }
 
+/* An object of the store into a new file of the job's. absent: what it means when the store has
+ * none. */
 static bool
-fetch_jar(struct run_job *job)
+fetch(struct run_job *job, const char *key, int fd, enum failure_code absent,
+      struct store_object *ret_object)
 {
-	return store_open(&job->config->worker.store, &job->store, &job->why)
-	       && fetch(job, job->job->jar_key, "run/moolloy.jar", FAILURE_NO_JAR, &job->jar);
+	struct tick tick = steps_tick(job->steps, "bytes");
+	return store_get(job->store, key, fd, &tick, ret_object, &job->why)
+	       || fail_if_absent(job, key, absent);
+}
+
+static bool
+create(struct run_job *job, const char *path, int *ret_fd)
+{
+	*ret_fd = openat(job->directory_fd, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	return *ret_fd >= 0 || fail_errno(&job->why, "cannot create %s", path);
 }
 
 /* What the jar must hash to: the job says, else the store's metadata. */
 static bool
-find_wanted_hash(struct run_job *job, char ret_sha256[SHA256_TEXT])
+find_wanted_hash(struct run_job *job)
 {
 	struct store_object metadata;
-	if (job->job->jar_sha256) {
-		memcpy(ret_sha256, job->job->jar_sha256, SHA256_TEXT);
-		return true;
+	const char *sha256 = job->job->jar_sha256;
+	if (!sha256) {
+		if (!store_head(job->store, job->job->jar_key, &metadata, &job->why))
+			return fail_if_absent(job, job->job->jar_key, FAILURE_NO_JAR);
+		sha256 = metadata.sha256;
 	}
-	if (!store_head(job->store, job->job->jar_key, &metadata, &job->why))
-		return false;
-	memcpy(ret_sha256, metadata.sha256, SHA256_TEXT);
+	snprintf(job->wanted, sizeof job->wanted, "%s", sha256);
 	return true;
+}
+
+static bool
+uses_cache(const struct run_job *job)
+{
+	return job->wanted[0] && job->config->cache_size > 0 && !store_is_local(job->store);
+}
+
+/* A cache that cannot be read costs a download, no more. */
+static void
+take_from_cache(struct run_job *job, int fd)
+{
+	struct tick tick = steps_tick(job->steps, "bytes");
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	enum cache_found found = CACHE_ABSENT;
+	if (!uses_cache(job))
+		return;
+	if (!cache_take(job->config->worker.cache_directory, job->wanted, fd, &tick, &found, &why))
+		log_failure(LEVEL_WARNING, &job->steps->about, &why, "no jar from the cache");
+	if (found == CACHE_DAMAGED)
+		log_warning(&job->steps->about, "the cached jar %s was damaged: removed",
+		            job->wanted);
+	job->cached = found == CACHE_FOUND;
+}
+
+static bool
+get_jar(struct run_job *job, int fd)
+{
+	struct stat about;
+	take_from_cache(job, fd);
+	if (!job->cached)
+		return fetch(job, job->job->jar_key, fd, FAILURE_NO_JAR, &job->jar);
+	if (fstat(fd, &about) < 0)
+		return fail_errno(&job->why, "cannot look at run/moolloy.jar");
+	log_info(&job->steps->about, "%s is in the cache", job->job->jar_key);
+	job->jar.size = about.st_size;
+	memcpy(job->jar.sha256, job->wanted, SHA256_TEXT);
+	return true;
+}
+
+static bool
+fetch_jar(struct run_job *job)
+{
+	scoped_fd int fd = -1;
+	return store_open(&job->config->worker.store, &job->store, &job->why)
+	       && find_wanted_hash(job) && create(job, "run/moolloy.jar", &fd) && get_jar(job, fd);
+}
+
+/* A cache that cannot be written costs the next run a download, no more. */
+static void
+keep_in_cache(const struct run_job *job)
+{
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	scoped_fd int fd = openat(job->directory_fd, "run/moolloy.jar", O_RDONLY | O_CLOEXEC);
+	if (!cache_keep(job->config->worker.cache_directory, &job->jar, fd, job->config->cache_size,
+	                &why))
+		log_failure(LEVEL_WARNING, &job->steps->about, &why, "the jar was not cached");
 }
 
 static bool
 verify_jar(struct run_job *job)
 {
-	char wanted[SHA256_TEXT];
-	if (!find_wanted_hash(job, wanted))
-		return false;
 	job->outcome->jar_sha256 = copy_string(job->jar.sha256);
-	if (!wanted[0] && strings_equal(job->config->jar_hash, "if-known"))
+	if (!job->wanted[0] && strings_equal(job->config->jar_hash, "if-known"))
 		return true;
-	if (!wanted[0])
+	if (!job->wanted[0])
 		return fail(&job->why, FAILURE_NO_HASH,
 		            "nothing says what %s must hash to: request the build again, or set "
 		            "jar-hash: if-known",
 		            job->job->jar_key);
-	return strings_equal(wanted, job->jar.sha256)
-	       || fail(&job->why, FAILURE_HASH_MISMATCH, "%s hashes to %s, not to %s",
-	               job->job->jar_key, job->jar.sha256, wanted);
+	if (!strings_equal(job->wanted, job->jar.sha256))
+		return fail(&job->why, FAILURE_HASH_MISMATCH, "%s hashes to %s, not to %s",
+		            job->job->jar_key, job->jar.sha256, job->wanted);
+	if (uses_cache(job) && !job->cached)
+		keep_in_cache(job);
+	return true;
 }
 
 static bool
 fetch_model(struct run_job *job)
 {
-	return fetch(job, job->job->model_key, "model.archive", FAILURE_NO_MODEL, &job->model);
+	scoped_fd int fd = -1;
+	return create(job, "model.archive", &fd)
+	       && fetch(job, job->job->model_key, fd, FAILURE_NO_MODEL, &job->model);
 }
 
 static bool
@@ -166,7 +228,7 @@ step(struct run_job *job, const char *name, bool (*work)(struct run_job *))
 static bool
 go_through(struct run_job *job)
 {
-	return step(job, "fetch-jar", fetch_jar)         // store -> run/moolloy.jar
+	return step(job, "fetch-jar", fetch_jar)         // cache or store -> run/moolloy.jar
 	       && step(job, "verify", verify_jar)        // its bytes are those announced
 	       && step(job, "fetch-model", fetch_model)  // store -> model.archive
 	       && step(job, "extract", extract_model)    // -> model/

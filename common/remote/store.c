@@ -54,6 +54,12 @@ store_describe(const struct store *store)
 	return store->description;
 }
 
+bool
+store_is_local(const struct store *store)
+{
+	return store->body->local;
+}
+
 /* Of harmless characters, not hidden, not ".", not "..", and a file name with any ending. */
 static bool
 is_component(const char *text, size_t length)

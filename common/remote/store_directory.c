@@ -420,6 +420,7 @@ finish(struct store_upload *upload, struct store_object *ret_object, struct fail
 
 const struct store_body store_directory = {
     .type = "directory",
+    .local = true,
     .open = open_store,
     .close = close_store,
     .head = head,

@@ -46,6 +46,8 @@ bool must_check store_open(const struct store_settings *settings, struct store *
 void store_close(struct store **store);
 /* For logs: "directory /var/lib/...". Valid as long as the store. */
 const char *store_describe(const struct store *store);
+/* On this machine, so that caching what it holds gains nothing? */
+bool store_is_local(const struct store *store);
 
 bool must_check store_head(struct store *store, const char *key, struct store_object *ret_object,
                            struct failure *why);

@@ -7,6 +7,7 @@
 
 struct store_body {
 	const char *type; /* value of store.type */
+	bool local;       /* see store_is_local() */
 	bool (*open)(const struct store_settings *settings, struct store **ret,
 	             struct failure *why);
 	void (*close)(struct store *store);

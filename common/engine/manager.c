@@ -469,7 +469,8 @@ open_services(struct manager *m, struct failure *why)
 	struct queue_access access = {.client = services->http,
 	                              .dashboard = &services->dashboard,
 	                              .names = &config->queues,
-	                              .worker = m->name};
+	                              .worker = m->name,
+	                              .lease_ms = config->queue_lease};
 	return queue_open(config->queue_type, &access, &services->queue, why)
 	       && outbox_open(config->state_directory, &services->outbox, why);
 }

@@ -15,6 +15,8 @@
 #include "outside/journal.h"
 #include "work/config.h"
 
+#define SHORTEST_LEASE 2000
+
 struct options {
 	const struct worker_program *program;
 	const char *verb;
@@ -206,6 +208,9 @@ check_shared(const struct worker_config *config, struct failure *why)
 	const char *url = config->dashboard_url;
 	bool good = url && (starts_with(url, "http://") || starts_with(url, "https://"))
 	            && !ends_with(url, "/");
+	if (config->queue_lease > 0 && config->queue_lease < SHORTEST_LEASE)
+		return fail(why, FAILURE_CONFIGURATION,
+		            "queue.lease: less than 2s is lost before it can be extended");
 	return good
 	       || fail(why, FAILURE_CONFIGURATION,
 	               "dashboard.url: '%s' is no http:// or https:// address without a slash at "

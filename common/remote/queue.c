@@ -22,6 +22,8 @@ queue_open(const char *type, const struct queue_access *access, struct queue **r
 	for (size_t i = 0; i < BODIES; i++)
 		if (strings_equal(bodies[i]->type, type)) {
 			*ret = bodies[i]->open(access);
+			(*ret)->lease_ms = access->lease_ms ? access->lease_ms
+			                                    : bodies[i]->lease_ms;
 			return true;
 		}
 	return fail(why, FAILURE_CONFIGURATION, "queue.type: unknown type '%s'", type);
@@ -38,7 +40,7 @@ queue_close(struct queue **queue)
 int64_t
 queue_lease_ms(const struct queue *queue)
 {
-	return queue->body->lease_ms;
+	return queue->lease_ms;
 }
 
 void

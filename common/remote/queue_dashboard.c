@@ -5,8 +5,6 @@
 #include "outside/json.h"
 #include "remote/queue_body.h"
 
-#define LEASE 120000
-
 /* extend, acknowledge or release under way. */
 struct errand {
 	struct dashboard_queue *queue;
@@ -95,7 +93,7 @@ static void
 extend(struct queue *queue, const char *receipt, queue_done *done, void *data)
 {
 	struct json_t *body = about_receipt(receipt);
-	js_set_integer(body, "lease_seconds", LEASE / 1000);
+	js_set_integer(body, "lease_seconds", queue->lease_ms / 1000);
 	run_errand((struct dashboard_queue *)queue, "/queue/extend", body, done, data);
 }
 
@@ -167,7 +165,7 @@ receive_body(const struct dashboard_queue *queue, int64_t wait_ms)
 	js_set_string(body, "worker", queue->access.worker);
 	js_set_string(body, "poll", queue->poll);
 	js_set_integer(body, "wait_seconds", wait_ms / 1000);
-	js_set_integer(body, "lease_seconds", LEASE / 1000);
+	js_set_integer(body, "lease_seconds", queue->queue.lease_ms / 1000);
 	return js_text(body);
 }
 
@@ -210,7 +208,7 @@ close_queue(struct queue *base)
 
 const struct queue_body queue_dashboard = {
     .type = "dashboard",
-    .lease_ms = LEASE,
+    .lease_ms = 120000,
     .open = open_queue,
     .close = close_queue,
     .receive = receive,

@@ -54,6 +54,15 @@ static const struct setting rows[] = {
      .choices = "dashboard",
      .fixed = true,
      .help = "Where jobs come from: dashboard is the queue of moolloy-dashboard."},
+    {.name = "queue.lease",
+     .type = SETTING_DURATION,
+     .offset = AT(queue_lease),
+     .standard = "0s",
+     .max = 12 * 3600 * 1000,
+     .fixed = true,
+     .help = "How long a job stays hidden from other workers without a word from its own, which is "
+             "how long it waits when a host is lost; extended every third of it. At least 2s; 0s: "
+             "2m."},
     {.name = "runtime-directory",
      .type = SETTING_PATH,
      .offset = AT(runtime_directory),

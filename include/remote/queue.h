@@ -32,6 +32,7 @@ struct queue_access {
 	const struct dashboard_access *dashboard;
 	const struct strings *names; /* queues in the order of their priority */
 	const char *worker;          /* name of this worker, for the queue's records */
+	int64_t lease_ms;            /* of each claim; 0: what suits the kind */
 };
 
 struct queue;
@@ -41,7 +42,7 @@ struct queue;
 bool must_check queue_open(const char *type, const struct queue_access *access, struct queue **ret,
                            struct failure *why);
 void queue_close(struct queue **queue);
-/* How long a lease of this kind of queue is made, ms. */
+/* How long a lease of this queue is made, ms. */
 int64_t queue_lease_ms(const struct queue *queue);
 
 /*

@@ -7,7 +7,7 @@
 
 struct queue_body {
 	const char *type; /* value of queue.type */
-	int64_t lease_ms;
+	int64_t lease_ms; /* where the setting says nothing */
 	struct queue *(*open)(const struct queue_access *access);
 	void (*close)(struct queue *queue);
 	void (*receive)(struct queue *queue, int64_t wait_ms, queue_received *done, void *data);
@@ -20,6 +20,7 @@ struct queue_body {
 
 struct queue {
 	const struct queue_body *body;
+	int64_t lease_ms; /* set by queue_open() */
 };
 
 extern const struct queue_body queue_dashboard;

@@ -23,6 +23,7 @@ struct worker_config {
 	int64_t heartbeat_period;
 
 	char *queue_type;
+	int64_t queue_lease;   /* 0: what suits the type */
 	struct strings queues; /* in order of priority */
 
 	char *state_directory;

@@ -100,6 +100,7 @@ def test_a_file_that_is_no_configuration(config, text, line, message):
     ("run-worker", "queues: []", "queues is empty"),
     ("run-worker", "dashboard.url: ftp://x", "'ftp://x' is no http:// or https:// address"),
     ("run-worker", "dashboard.url: http://x/", "without a slash at the end"),
+    ("run-worker", "queue.lease: 1s", "less than 2s is lost before it can be extended"),
     ("build-worker", "build.artifact: x", "repository.url is not set"),
     ("build-worker", "repository.url: /x", "its protocol, file, is not among git.protocols"),
     ("run-worker", "dashboard.password-file: /nowhere", "cannot open /nowhere"),

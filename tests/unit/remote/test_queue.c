@@ -310,6 +310,30 @@ a_lease_is_lost_only_if_the_queue_says_so(void **state)
 /* ---- the rest ---- */
 
 static void
+a_lease_is_as_long_as_it_should_be(void **state)
+{
+	(void)state;
+	static const struct scripted script = {.bytes = OK_ANSWER("2", "OK")};
+	scoped(site_done) struct site site;
+	struct queue *brief;
+	site_open(&site, &script, 1);
+	assert_int_equal(queue_lease_ms(site.queue), 120000);
+	struct queue_access access = {.client = site.desk.client,
+	                              .dashboard = &site.dashboard,
+	                              .names = &site.names,
+	                              .worker = "host/1",
+	                              .lease_ms = 2000};
+	assert_true(queue_open("dashboard", &access, &brief, NULL));
+	assert_int_equal(queue_lease_ms(brief), 2000);
+	queue_extend(brief, RECEIPT, note_done, &site);
+	desk_run(&site.desk);
+	queue_close(&brief);
+	site_close(&site);
+	assert_string_equal(body_of(&site.server, 0),
+	                    "{\"receipt\":\"" RECEIPT "\",\"lease_seconds\":2}");
+}
+
+static void
 closing_drops_what_is_under_way(void **state)
 {
 	(void)state;
@@ -349,6 +373,7 @@ main(void)
 	    cmocka_unit_test(a_wait_is_ended_by_its_name),
 	    cmocka_unit_test(errands_name_the_receipt),
 	    cmocka_unit_test(a_lease_is_lost_only_if_the_queue_says_so),
+	    cmocka_unit_test(a_lease_is_as_long_as_it_should_be),
 	    cmocka_unit_test(closing_drops_what_is_under_way),
 	    cmocka_unit_test(an_unknown_type_is_refused),
 	};

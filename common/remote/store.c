@@ -100,9 +100,10 @@ store_get(struct store *store, const char *key, int fd, const struct tick *tick,
 }
 
 bool
-store_open_object(struct store *store, const char *key, int *ret_fd, struct failure *why)
+store_open_object(struct store *store, const char *key, const struct tick *tick, int *ret_fd,
+                  struct failure *why)
 {
-	return check_key(key, why) && store->body->open_object(store, key, ret_fd, why);
+	return check_key(key, why) && store->body->open_object(store, key, tick, ret_fd, why);
 }
 
 bool

@@ -184,8 +184,10 @@ open_placed(const struct store *store, const char *key, const struct place *plac
 }
 
 static bool
-open_object(struct store *store, const char *key, int *ret_fd, struct failure *why)
+open_object(struct store *store, const char *key, const struct tick *tick, int *ret_fd,
+            struct failure *why)
 {
+	(void)tick;
 	scoped(place_done) struct place place = PLACE_INIT;
 	struct stat about;
 	return open_place(store, key, NULL, &place, why)

@@ -55,9 +55,9 @@ bool must_check store_head(struct store *store, const char *key, struct store_ob
  * FAILURE_NOT_FOUND. */
 bool must_check store_get(struct store *store, const char *key, int fd, const struct tick *tick,
                           struct store_object *ret_object, struct failure *why);
-/* The object opened for reading, for the dashboard's downloads. */
-bool must_check store_open_object(struct store *store, const char *key, int *ret_fd,
-                                  struct failure *why);
+/* The object opened for reading, for the dashboard's downloads; from afar it is fetched first. */
+bool must_check store_open_object(struct store *store, const char *key, const struct tick *tick,
+                                  int *ret_fd, struct failure *why);
 /* Stores what fd holds from its start. Visible under the key only when whole. */
 bool must_check store_put_fd(struct store *store, const char *key, int fd,
                              const struct store_put *put, const struct tick *tick,

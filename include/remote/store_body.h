@@ -15,7 +15,8 @@ struct store_body {
 	             struct failure *why);
 	bool (*get)(struct store *store, const char *key, int fd, const struct tick *tick,
 	            struct store_object *ret_object, struct failure *why);
-	bool (*open_object)(struct store *store, const char *key, int *ret_fd, struct failure *why);
+	bool (*open_object)(struct store *store, const char *key, const struct tick *tick,
+	                    int *ret_fd, struct failure *why);
 	bool (*set_sha256)(struct store *store, const char *key, const char *sha256,
 	                   struct failure *why);
 	bool (*begin)(struct store *store, const char *key, const struct store_put *put,

@@ -1,5 +1,6 @@
 #include "downloads.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -7,32 +8,60 @@
 #include "lists.h"
 #include "query.h"
 
-static void
-answer_object(struct request *request, struct site *site, const char *key)
+/* An object on its way out of the store. */
+struct download {
+	char *key;
+	int fd;
+	int64_t size;
+};
+
+static bool
+open_object(struct store *store, void *data, const struct tick *tick, struct failure *why)
 {
-	scoped(failure_done) struct failure why = FAILURE_INIT;
-	scoped(strings_done) struct strings headers = STRINGS_INIT;
-	scoped_fd int fd = -1;
+	struct download *download = data;
 	struct stat about;
-	if (!store_open_object(site->store, key, &fd, &why)) {
-		request_answer_failure(request, &why);
-		return;
-	}
-	if (fstat(fd, &about) < 0) {
-		fail_errno(&why, "cannot look at %s", key);
-		request_answer_failure(request, &why);
-		return;
-	}
-	const char *slash = strrchr(key, '/');
+	if (!store_open_object(store, download->key, tick, &download->fd, why))
+		return false;
+	if (fstat(download->fd, &about) < 0)
+		return fail_errno(why, "cannot look at %s", download->key);
+	download->size = about.st_size;
+	return true;
+}
+
+static void
+send_object(struct request *request, void *data)
+{
+	struct download *download = data;
+	scoped(strings_done) struct strings headers = STRINGS_INIT;
+	const char *slash = strrchr(download->key, '/');
 	/* A key's characters need no quoting in a header. */
 	strings_addf(&headers, "Content-Disposition: attachment; filename=\"%s\"",
-	             slash ? slash + 1 : key);
+	             slash ? slash + 1 : download->key);
 	const struct answer answer = {.status = 200,
 	                              .type = "application/octet-stream",
 	                              .headers = &headers,
-	                              .file = &fd,
-	                              .file_size = about.st_size};
+	                              .file = &download->fd,
+	                              .file_size = download->size};
 	request_answer(request, &answer);
+}
+
+static void
+drop_download(void *data)
+{
+	struct download *download = data;
+	close_fd(&download->fd);
+	free(download->key);
+	free(download);
+}
+
+static void
+answer_object(struct request *request, struct site *site, const char *key)
+{
+	struct download *download = allocate(sizeof *download);
+	*download = (struct download){.key = copy_string(key), .fd = -1};
+	const struct errand errand = {
+	    .work = open_object, .done = send_object, .drop = drop_download, .data = download};
+	errands_run(site->errands, request, &errand);
 }
 
 /* The object that the first row's column names; else the status with its text. */

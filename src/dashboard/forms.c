@@ -119,13 +119,14 @@ form_ci(struct request *request, struct site *site)
 
 /* All of it or nothing: a model whose archive is refused is not made. */
 static bool
-add_model(struct request *request, struct site *site, int64_t *ret_id, struct failure *why)
+add_model(struct request *request, struct site *site, const struct model_archive *archive,
+          int64_t *ret_id, struct failure *why)
 {
 	scoped(transaction_end) struct transaction change = TRANSACTION_INIT;
 	bool ci = strings_equal(request_field(request, "ci"), "1");
 	return transaction_begin(&change, site->db, why)
 	       && models_add(site->db, request_field(request, "path"), ret_id, why)
-	       && upload_keep(site, &request->file, *ret_id, why)
+	       && models_set_archive(site->db, *ret_id, archive, why)
 	       && (!ci || models_set_ci(site->db, *ret_id, true, why))
 	       && transaction_commit(&change, why);
 }
@@ -134,8 +135,8 @@ void
 form_model(struct request *request, struct site *site)
 {
 	scoped(failure_done) struct failure why = FAILURE_INIT;
-	int64_t id = 0;
-	bool done = add_model(request, site, &id, &why);
-	scoped_free char *page = format("/models/%lld", (long long)id);
-	answer(request, done, page, &why);
+	if (models_check_path(request_field(request, "path"), &why))
+		upload_keep(request, site, add_model);
+	else
+		request_answer_failure(request, &why);
 }

@@ -117,9 +117,9 @@ daemon_done(struct daemon *daemon)
 	loop_source_drop(&daemon->idle);
 	if (daemon->site.waits)
 		waits_end(daemon->site.waits);
+	errands_free(&daemon->site.errands);
 	server_free(&daemon->server);
 	waits_free(&daemon->site.waits);
-	store_close(&daemon->site.store);
 	database_close(&daemon->db);
 	loop_free(&daemon->loop);
 	close_fd(&daemon->listener);
@@ -150,19 +150,27 @@ allow_many_files(void)
 	}
 }
 
+/* Whether it opens: each errand opens it anew. */
+static bool
+check_store(const struct store_settings *settings, struct failure *why)
+{
+	scoped(store_close) struct store *store = NULL;
+	return store_open(settings, &store, why);
+}
+
 static bool
 start(struct daemon *daemon, const struct dashboard_config *config, struct failure *why)
 {
 	struct address address;
 	allow_many_files();
 	if (!loop_new(&daemon->loop, why) || !open_data(daemon, config, why)
-	    || !store_open(&config->store, &daemon->site.store, why)
-	    || !address_parse(config->listen, &address, why)
+	    || !check_store(&config->store, why) || !address_parse(config->listen, &address, why)
 	    || !address_listen(&address, &daemon->listener, why))
 		return false;
 	scoped_free char *where = address_of_socket(daemon->listener);
 	daemon->site.config = config;
 	daemon->site.db = daemon->db;
+	daemon->site.errands = errands_new(daemon->loop, &config->store);
 	daemon->site.waits = waits_new(daemon->loop, daemon->db);
 	daemon->callbacks = (struct server_site){routes_arrived, routes_complete, &daemon->site};
 	const struct server_options options = {

@@ -5,14 +5,14 @@
 #include "answers.h"
 #include "config.h"
 #include "database.h"
-#include "remote/store.h"
+#include "errands.h"
 #include "server.h"
 #include "waits.h"
 
 struct site {
 	const struct dashboard_config *config;
 	struct database *db;
-	struct store *store; /* jars, models, results */
+	struct errands *errands; /* to the store: jars, models, results */
 	struct waits *waits;
 };
 

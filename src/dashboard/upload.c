@@ -63,42 +63,84 @@ make_key(const struct request_file *file, char **ret_key, struct failure *why)
 	return true;
 }
 
+/* A file on its way into the store. */
+struct upload {
+	struct site *site;
+	const struct request_file *file; /* the request's */
+	char *key;
+	upload_then *then;
+};
+
 static bool
-put(struct site *site, const struct request_file *file, const char *key, struct failure *why)
+put(struct store *store, void *data, const struct tick *tick, struct failure *why)
 {
-	const struct store_put put = {.sha256 = file->sha256};
+	const struct upload *upload = data;
+	const struct store_put put = {.sha256 = upload->file->sha256};
 	struct store_object object;
-	return store_put_fd(site->store, key, file->fd, &put, NULL, &object, why);
+	return store_put_fd(store, upload->key, upload->file->fd, &put, tick, &object, why);
 }
 
-bool
-upload_keep(struct site *site, const struct request_file *file, int64_t model_id,
-            struct failure *why)
+static void
+answer(struct request *request, void *data)
 {
-	scoped_free char *key = NULL;
-	if (!make_key(file, &key, why) || !put(site, file, key, why))
-		return false;
-	const struct model_archive archive = {
-	    .key = key, .sha256 = file->sha256, .bytes = file->size, .filename = file->filename};
-	return models_set_archive(site->db, model_id, &archive, why);
+	const struct upload *upload = data;
+	const struct request_file *file = upload->file;
+	const struct model_archive archive = {.key = upload->key,
+	                                      .sha256 = file->sha256,
+	                                      .bytes = file->size,
+	                                      .filename = file->filename};
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	int64_t id;
+	if (!upload->then(request, upload->site, &archive, &id, &why)) {
+		request_answer_failure(request, &why);
+		return;
+	}
+	scoped_free char *page = format("/models/%lld", (long long)id);
+	log_info(NULL, "model %lld: %s uploaded, %lld bytes", (long long)id, file->sha256,
+	         (long long)file->size);
+	request_answer_see(request, page);
+}
+
+static void
+drop(void *data)
+{
+	struct upload *upload = data;
+	free(upload->key);
+	free(upload);
+}
+
+void
+upload_keep(struct request *request, struct site *site, upload_then *then)
+{
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	char *key = NULL;
+	if (!make_key(&request->file, &key, &why)) {
+		request_answer_failure(request, &why);
+		return;
+	}
+	struct upload *upload = allocate(sizeof *upload);
+	*upload = (struct upload){.site = site, .file = &request->file, .key = key, .then = then};
+	const struct errand errand = {.work = put, .done = answer, .drop = drop, .data = upload};
+	errands_run(site->errands, request, &errand);
+}
+
+static bool
+set_archive(struct request *request, struct site *site, const struct model_archive *archive,
+            int64_t *ret_id, struct failure *why)
+{
+	*ret_id = request_id(request);
+	return models_set_archive(site->db, *ret_id, archive, why);
 }
 
 void
 upload_model(struct request *request, struct site *site)
 {
 	scoped(failure_done) struct failure why = FAILURE_INIT;
-	int64_t id = request_id(request);
 	bool exists;
-	if (!models_exist(site->db, id, &exists, &why)) {
+	if (!models_exist(site->db, request_id(request), &exists, &why))
 		request_answer_failure(request, &why);
-	} else if (!exists) {
+	else if (!exists)
 		request_answer_text(request, 404, "404 - Page not found.");
-	} else if (!upload_keep(site, &request->file, id, &why)) {
-		request_answer_failure(request, &why);
-	} else {
-		scoped_free char *page = format("/models/%lld", (long long)id);
-		log_info(NULL, "model %lld: %s uploaded, %lld bytes", (long long)id,
-		         request->file.sha256, (long long)request->file.size);
-		request_answer_see(request, page);
-	}
+	else
+		upload_keep(request, site, set_archive);
 }

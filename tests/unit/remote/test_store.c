@@ -94,7 +94,7 @@ assert_absent(struct world *world, const char *key, enum failure_code code)
 	assert_int_equal(why.code, code);
 	assert_false(store_get(world->store, key, fd, NULL, &object, &why));
 	assert_int_equal(why.code, code);
-	assert_false(store_open_object(world->store, key, &opened, &why));
+	assert_false(store_open_object(world->store, key, NULL, &opened, &why));
 	assert_int_equal(why.code, code);
 }
 
@@ -144,7 +144,7 @@ what_was_put_can_be_got(void **state)
 	assert_string_equal(object.sha256, ABC);
 
 	scoped_fd int opened = -1;
-	assert_true(store_open_object(world->store, KEY, &opened, NULL));
+	assert_true(store_open_object(world->store, KEY, NULL, &opened, NULL));
 	assert_int_equal(read(opened, bytes, sizeof bytes), 3);
 }
 

@@ -178,7 +178,7 @@ unpack_results(struct world *world)
 {
 	scoped_fd int fd = -1;
 	assert_non_null(world->outcome.result_key);
-	assert_true(store_open_object(world->store, world->outcome.result_key, &fd, NULL));
+	assert_true(store_open_object(world->store, world->outcome.result_key, NULL, &fd, NULL));
 	unpack(world, fd);
 }
 

@@ -16,6 +16,7 @@
 
 #define BLOCK       (64 * 1024)
 #define DEPTH_LIMIT 64
+#define THREADS     4
 
 static const struct {
 	const char *name, *ending;
@@ -84,6 +85,17 @@ went_well(struct archive_writer *writer, la_ssize_t result, struct failure *why)
 	return (result >= ARCHIVE_WARN && writer->sink) || fail_writer(writer, why);
 }
 
+/* zstd and xz compress on as many processors as there are, within reason; the others do not know
+ * the option (archive_write_set_options(3)). */
+static bool
+use_threads(struct archive_writer *writer)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	scoped_free char *threads = format("%ld", processors < THREADS ? processors : THREADS);
+	return archive_write_set_filter_option(writer->archive, NULL, "threads", threads)
+	       > ARCHIVE_FATAL;
+}
+
 bool
 archive_begin(const char *compression, archive_sink *sink, void *data, struct archive_writer **ret,
               struct failure *why)
@@ -101,7 +113,7 @@ archive_begin(const char *compression, archive_sink *sink, void *data, struct ar
 	archive_write_set_format_pax_restricted(writer->archive);
 	/* The sink gets what there is, without padding to a tape's block. */
 	archive_write_set_bytes_in_last_block(writer->archive, 1);
-	if (archive_write_add_filter(writer->archive, filter) != ARCHIVE_OK
+	if (archive_write_add_filter(writer->archive, filter) != ARCHIVE_OK || !use_threads(writer)
 	    || archive_write_open(writer->archive, writer, NULL, on_bytes, NULL) != ARCHIVE_OK)
 		return fail_writer(writer, why);
 	*ret = take_pointer(&writer);

@@ -8,7 +8,7 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 
 # Debian packages, by what they are for.
 PACKAGES_BUILD := gcc make pkg-config libcurl4-openssl-dev libjansson-dev libssl-dev libgit2-dev \
-	libarchive-dev libyaml-dev libsystemd-dev libseccomp-dev libsqlite3-dev libmicrohttpd-dev
+	libarchive-dev libyaml-dev libexpat1-dev libsystemd-dev libseccomp-dev libsqlite3-dev libmicrohttpd-dev
 PACKAGES_RUN   := bubblewrap git openssh-client ca-certificates openjdk-17-jdk-headless ant python3
 PACKAGES_CHECK := libcmocka-dev openssl python3-pytest python3-yaml openssh-server openssl zstd bzip2 xz-utils man-db systemd
 PACKAGES_LINT  := clang-format shellcheck
@@ -41,7 +41,7 @@ ALL_LDFLAGS = $(LDFLAGS) $(LINKSAN) -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 
 # The floors, from the ground up: each may use only those before it.
 FLOORS := base outside remote work engine
-LIBS_outside := -lcurl -ljansson -lcrypto -lgit2 -larchive -lyaml -lsystemd
+LIBS_outside := -lcurl -ljansson -lcrypto -lgit2 -larchive -lyaml -lexpat -lsystemd
 LIBS_dashboard := -lsqlite3 -lmicrohttpd
 
 objects   = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard $(1)/*.c)))

@@ -36,6 +36,11 @@ REFUSED = ["a: &x 1\nb: *x\n", "a: !!str 1\n", "? [a]\n: 1\n", "a: 1\n---\nb: 2\
            "%YAML 1.1\n---\na: 1\n...\n", "a: {b: {c: {d: {e: {f: {g: {h: {i: 1}}}}}}}}"]
 ANSWERS = ['{"worker_id":1}', '{"message_id":"x","receipt":"y","attempt":1,"body":"---\\n:version: 2\\n"}',
            '[1,-2.5e3,true,false,null,"\\u00e9\\ud83d\\ude00",{"a":[]}]']
+# As S3 answers.
+XML = ["<?xml version='1.0' encoding='UTF-8'?>\n<Error><Code>NoSuchKey</Code><Message>no &lt;key&gt;</Message></Error>",
+       " <s:Error xmlns:s='x'><s:Code><![CDATA[<&]]></s:Code><!-- c --><?p i?></s:Error>\n",
+       "<L><Upload><Key>a</Key><UploadId>&#x41;</UploadId><Initiated>2026-11-24T03:09:37.000Z</Initiated></Upload></L>",
+       "<!DOCTYPE a [<!ENTITY x 'ha'><!ENTITY y '&x;&x;'>]><a>&y;</a>", "<a>" * 17]
 
 
 def archives():
@@ -54,6 +59,7 @@ def main():
     seeds = {
         "yaml": [BUILD, RUN, CONFIG, json.dumps(JOB), *REFUSED],
         "json": [json.dumps(JOB), *ANSWERS],
+        "xml": XML,
         "job": [BUILD, RUN, json.dumps(JOB)],
         "archive": [seed for seed in archives() if len(seed) <= LARGEST],
     }

@@ -21,6 +21,7 @@ WRAPPERS = {
     r"git2[./]": r"common/outside/git",
     r"archive(_entry)?\.h": r"(common|tests/unit)/outside/(test_)?archive",
     r"yaml\.h": r"common/outside/yaml\.c",
+    r"expat\.h": r"common/outside/xml\.c",
     r"systemd/": r"common/outside/(loop|journal)\.c",
     r"sqlite3\.h": r"src/dashboard/database\.c",
     r"microhttpd\.h": r"src/dashboard/server",

@@ -11,9 +11,13 @@ PACKAGES_BUILD := gcc make pkg-config libcurl4-openssl-dev libjansson-dev libssl
 	libarchive-dev libyaml-dev libexpat1-dev libsystemd-dev libseccomp-dev libsqlite3-dev libmicrohttpd-dev
 PACKAGES_RUN   := bubblewrap git openssh-client ca-certificates openjdk-17-jdk-headless ant python3
 PACKAGES_CHECK := libcmocka-dev openssl python3-pytest python3-yaml openssh-server openssl zstd bzip2 xz-utils man-db systemd
+# Servers that the tests start; MOOLLOY_SKIP_SERVERS=1 does without, and skips the tests that need them.
+ifneq ($(MOOLLOY_SKIP_SERVERS),1)
+PACKAGES_SERVERS := python3-swift
+endif
 PACKAGES_LINT  := clang-format shellcheck
 PACKAGES_FUZZ  := clang libclang-rt-14-dev
-PACKAGES       := $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_CHECK) $(PACKAGES_LINT)
+PACKAGES       := $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_CHECK) $(PACKAGES_SERVERS) $(PACKAGES_LINT)
 
 CC       := gcc
 WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wcast-qual -Wvla
@@ -146,7 +150,8 @@ run-fuzzers: $(FUZZERS)
 bench: all
 	MOOLLOY_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/bench/bench.py
 
-demo: deps
+demo:
+	@$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_CHECK)'
 	@$(MAKE) --no-print-directory -s all
 	@MOOLLOY_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/system/demo.py
 

@@ -1,5 +1,9 @@
-"""What system tests share. When a test fails, the ends of the logs of all sites' programs are shown."""
+"""What system tests share. When a test fails, the ends of the logs of all sites' programs are shown.
+
+Tests that need the S3 server or the SQS emulator fail where these are not installed. Only with
+MOOLLOY_SKIP_SERVERS=1 they are skipped, and the summary says so."""
 import ctypes
+import os
 import pathlib
 import subprocess
 import sys
@@ -11,13 +15,17 @@ import make_repository
 import models
 import programs
 import workers
+from s3_server import S3Server
 from site_of_programs import Site
 
 PR_SET_CHILD_SUBREAPER = 36
 LOG_LINES = 60
 HERE = pathlib.Path(__file__).resolve().parent
 
+SKIP_SERVERS = os.environ.get("MOOLLOY_SKIP_SERVERS") == "1"
+
 sites = []
+skipped_for_servers = []
 
 
 @pytest.fixture
@@ -60,6 +68,33 @@ def new_site(request):
     yield make
     for site in made:
         end_site(site, check=not request.node.failed)
+
+
+@pytest.fixture
+def servers(request):
+    """May this test use servers that are not ours?"""
+    if SKIP_SERVERS:
+        skipped_for_servers.append(request.node.nodeid)
+        pytest.skip("MOOLLOY_SKIP_SERVERS=1")
+
+
+@pytest.fixture(scope="session")
+def s3_of_session(tmp_path_factory):
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3_server(servers, request):
+    """The S3 server of all tests: each keeps to keys or prefixes of its own."""
+    return request.getfixturevalue("s3_of_session")
+
+
+def pytest_terminal_summary(terminalreporter):
+    if skipped_for_servers:
+        terminalreporter.write_sep("!", f"MOOLLOY_SKIP_SERVERS=1: {len(skipped_for_servers)} tests "
+                                        "of S3 and SQS were NOT run", red=True, bold=True)
 
 
 @pytest.fixture(scope="session")

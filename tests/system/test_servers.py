@@ -1,0 +1,125 @@
+"""The servers of the tests are as strict as those that they stand for."""
+import concurrent.futures
+import datetime
+import subprocess
+import uuid
+
+import pytest
+
+import aws_signature
+
+PART = 5 << 20  # bytes: the smallest part that need not be the last
+
+
+@pytest.fixture
+def prefix():
+    """For the keys of one test."""
+    return f"{uuid.uuid4()}/"
+
+
+def code_of(s3, answer):
+    return s3.tree(answer).findtext("Code")
+
+
+def test_s3_keeps_objects(s3_server, prefix):
+    key = prefix + "a jar+ä.jar"
+    assert s3_server.get(key) is None and s3_server.head(key) is None
+    s3_server.put(key, b"content", {"sha256": "abc"})
+    assert s3_server.get(key) == b"content"
+    assert s3_server.head(key)["x-amz-meta-sha256"] == "abc"
+    assert s3_server.list(prefix) == [key]
+    s3_server.delete(key)
+    assert s3_server.get(key) is None and s3_server.list(prefix) == []
+
+
+def test_s3_takes_what_curl_signs(s3_server, prefix, tmp_path):
+    (tmp_path / "file").write_bytes(b"by curl")
+    user = ":".join(map(aws_signature.quote, (s3_server.access_key, s3_server.secret_key)))
+    url = s3_server.endpoint.replace("//", f"//{user}@")
+    curl = subprocess.run(
+        ["curl", "--silent", "--fail", "--show-error", "--upload-file", tmp_path / "file",
+         "--aws-sigv4", f"aws:amz:{s3_server.region}:s3",
+         "-H", f"x-amz-content-sha256: {aws_signature.sha256(b'by curl')}",
+         f"{url}/{s3_server.bucket}/{prefix}curl"], capture_output=True, text=True)
+    assert curl.returncode == 0, curl.stderr
+    assert s3_server.get(prefix + "curl") == b"by curl"
+
+
+@pytest.mark.parametrize("wrong, status, code", [
+    ({"keys": aws_signature.Keys("tests:writer", "a guess")}, 403, "SignatureDoesNotMatch"),
+    ({"keys": aws_signature.Keys("tests:nobody", "a guess")}, 403, "SignatureDoesNotMatch"),
+    ({"region": "eu-central-1"}, 400, "AuthorizationHeaderMalformed"),
+    ({"when": aws_signature.now() - datetime.timedelta(minutes=16)}, 403, "RequestTimeTooSkewed"),
+    ({"headers": {"x-amz-content-sha256": aws_signature.sha256(b"other")}}, 400, "BadDigest"),
+    ({"bucket": "no-such-bucket"}, 404, "NoSuchBucket"),
+])
+def test_s3_refuses(s3_server, prefix, wrong, status, code):
+    answer = s3_server.request("PUT", prefix + "wrong", b"content", **wrong)
+    assert (answer.status, code_of(s3_server, answer)) == (status, code)
+    assert s3_server.list(prefix) == []
+
+
+def test_s3_denies_access(s3_server, prefix):
+    answer = s3_server.request("PUT", prefix + "denied", b"content", keys=s3_server.stranger)
+    assert (answer.status, code_of(s3_server, answer)) == (403, "AccessDenied")
+
+
+def test_s3_multipart_upload(s3_server, prefix):
+    key = prefix + "parts"
+    upload = s3_server.begin_upload(key, {"sha256": "abc"})
+    assert [entry.id for entry in s3_server.incomplete_uploads(prefix)] == [upload]
+    etags = [s3_server.upload_part(key, upload, 1, b"a" * PART),
+             s3_server.upload_part(key, upload, 2, b"b")]
+    assert s3_server.complete_upload(key, upload, etags).status == 200
+    assert s3_server.incomplete_uploads(prefix) == []
+    assert s3_server.get(key) == b"a" * PART + b"b"
+    assert s3_server.head(key)["x-amz-meta-sha256"] == "abc"
+    part = s3_server.request("GET", key, headers={"Range": f"bytes={PART - 1}-"})
+    assert (part.status, part.body) == (206, b"ab")
+
+
+def test_s3_small_parts_and_wrong_parts(s3_server, prefix):
+    key = prefix + "small"
+    upload = s3_server.begin_upload(key)
+    etags = [s3_server.upload_part(key, upload, number, b"small") for number in (1, 2)]
+    assert code_of(s3_server, s3_server.complete_upload(key, upload, etags)) == "EntityTooSmall"
+    wrong = s3_server.complete_upload(key, upload, ['"0123456789abcdef0123456789abcdef"'])
+    assert code_of(s3_server, wrong) == "InvalidPart"
+    assert s3_server.request("DELETE", key, query={"uploadId": upload}).status == 204
+    assert s3_server.request("DELETE", key, query={"uploadId": upload}).status == 404
+    assert s3_server.incomplete_uploads(prefix) == [] and s3_server.get(key) is None
+
+
+def test_s3_one_of_racing_writers_wins(s3_server, prefix):
+    key = prefix + "race"
+
+    def write(number):
+        return number, s3_server.request("PUT", key, b"%d" % number, {"If-None-Match": "*"}).status
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        statuses = dict(pool.map(write, range(8)))
+    assert sorted(statuses.values()) == [200] + [412] * 7
+    [winner] = [number for number, status in statuses.items() if status == 200]
+    assert s3_server.get(key) == b"%d" % winner
+
+
+def test_s3_conditions(s3_server, prefix):
+    key = prefix + "condition"
+    s3_server.put(key, b"old")
+    match = {"If-Match": s3_server.head(key)["ETag"]}
+    assert s3_server.request("PUT", key, b"new", match).status == 200
+    assert s3_server.request("PUT", key, b"newer", match).status == 412
+    assert s3_server.request("PUT", key + "-not", b"newer", match).status == 404
+    upload = s3_server.begin_upload(key)
+    etags = [s3_server.upload_part(key, upload, 1, b"part")]
+    answer = s3_server.complete_upload(key, upload, etags, {"If-None-Match": "*"})
+    assert answer.status == 412 and s3_server.get(key) == b"new"
+
+
+def test_s3_buckets_without_conditions(s3_server, prefix):
+    never = {"If-None-Match": "*"}
+    for expected, bucket in (([200, 200], s3_server.ignoring_bucket),
+                             ([501, 501], s3_server.refusing_bucket)):
+        answers = [s3_server.request("PUT", prefix + "key", b"content", never, bucket=bucket)
+                   for _ in range(2)]
+        assert [answer.status for answer in answers] == expected

@@ -112,3 +112,10 @@ size_rough(int64_t bytes)
 		return format("%" PRId64 " B", bytes);
 	return format("%.1f %s", (double)bytes / (double)unit->factor, unit->name);
 }
+
+char *
+offset_rough(int64_t ms)
+{
+	scoped_free char *apart = duration_rough(llabs(ms));
+	return format("%s %s", apart, ms < 0 ? "behind" : "ahead");
+}

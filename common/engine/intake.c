@@ -52,9 +52,9 @@ has_clock(const struct membership *membership, struct failure *why)
 {
 	if (llabs(membership->clock_offset) <= CLOCK_LIMIT)
 		return true;
-	scoped_free char *offset = duration_rough(llabs(membership->clock_offset));
-	return fail(why, FAILURE_CLOCK, "this host's clock is %s %s of the dashboard's: set it",
-	            offset, membership->clock_offset > 0 ? "ahead" : "behind");
+	scoped_free char *offset = offset_rough(membership->clock_offset);
+	return fail(why, FAILURE_CLOCK, "this host's clock is %s of the dashboard's: set it",
+	            offset);
 }
 
 static bool

@@ -66,9 +66,11 @@ shown_url(const char *url)
 	return copy;
 }
 
-static enum failure_code
-code_from_status(int status)
+enum failure_code
+http_failure_code(int status)
 {
+	if (status >= 200 && status < 300)
+		return FAILURE_NONE;
 	switch (status) {
 	case 401:
 		return FAILURE_UNAUTHORIZED;
@@ -100,7 +102,7 @@ transfer_check(const struct transfer *transfer, const struct http_answer *answer
 	const char *bytes = text_string(body);
 	scoped(text_done) struct text line = TEXT_INIT;
 	text_add_printable(&line, bytes, strcspn(bytes, "\r\n"), false);
-	fail(why, code_from_status(answer->status), "%s: %d: %.200s", transfer->name,
+	fail(why, http_failure_code(answer->status), "%s: %d: %.200s", transfer->name,
 	     answer->status, text_string(&line));
 	failure_set_details(why, bytes, body->length);
 	return false;

@@ -21,5 +21,7 @@ char *size_format(int64_t bytes);
 /* About three digits for logs: "1.4 s", "350 ms", "3h02m"; "12.3 MiB". malloc'd. */
 char *duration_rough(int64_t ms);
 char *size_rough(int64_t bytes);
+/* How far a clock is off: "7m30s ahead", "1.4 s behind". malloc'd. */
+char *offset_rough(int64_t ms);
 
 #endif

@@ -84,6 +84,8 @@ struct http_answer {
 	{                                                                                          \
 	}
 void http_answer_done(struct http_answer *answer);
+/* What the status means, as the table above says. */
+enum failure_code http_failure_code(int status);
 /* The value of the first header of that (lower-case) name, or NULL. */
 const char *http_header(const struct http_answer *answer, const char *name);
 /* The answer's Date in ms since 1970, or 0 if it has none. */

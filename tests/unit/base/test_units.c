@@ -62,6 +62,15 @@ nonsense_is_refused(void **state)
 	assert_int_equal(value, 42);
 }
 
+static void
+offsets_say_which_way(void **state)
+{
+	(void)state;
+	scoped_free char *ahead = offset_rough(450000), *behind = offset_rough(-1400);
+	assert_string_equal(ahead, "7m30s ahead");
+	assert_string_equal(behind, "1.4 s behind");
+}
+
 int
 main(void)
 {
@@ -69,6 +78,7 @@ main(void)
 	    cmocka_unit_test(durations_round_trip),
 	    cmocka_unit_test(sizes_round_trip),
 	    cmocka_unit_test(nonsense_is_refused),
+	    cmocka_unit_test(offsets_say_which_way),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -159,7 +159,7 @@ setting_empty(const struct setting *row, void *config)
 		break;
 	case SETTING_SECRET:
 		replace_string(&((struct secret *)value)->path, NULL);
-		replace_string(&((struct secret *)value)->value, NULL);
+		wipe_string(&((struct secret *)value)->value);
 		break;
 	case SETTING_BOOL:
 	case SETTING_NUMBER:

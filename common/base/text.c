@@ -123,6 +123,14 @@ replace_string(char **slot, const char *string)
 	*slot = copy;
 }
 
+void
+wipe_string(char **slot)
+{
+	if (*slot)
+		explicit_bzero(*slot, strlen(*slot));
+	free_pointer(slot);
+}
+
 bool
 strings_equal(const char *a, const char *b)
 {

@@ -25,6 +25,31 @@ static const struct setting rows[] = {
      .standard = "/var/lib/moolloy-workers/store",
      .fixed = true,
      .help = "The store's directory; the dashboard and the workers must name the same one."},
+    {.name = "aws.access-key-file",
+     .type = SETTING_SECRET,
+     .offset = offsetof(struct store_settings, aws.access_key),
+     .help = "The id of the access key for S3 and SQS: file whose first line it is; a name without "
+             "a slash is a systemd credential. Empty, with aws.secret-key-file: the keys come from "
+             "the environment, aws.credentials-file, the systemd credential aws-credentials, the "
+             "container's endpoint or the EC2 instance's role, whichever of these is there first."},
+    {.name = "aws.secret-key-file",
+     .type = SETTING_SECRET,
+     .offset = offsetof(struct store_settings, aws.secret_key),
+     .help = "The secret of that access key, in the same way."},
+    {.name = "aws.session-token-file",
+     .type = SETTING_SECRET,
+     .offset = offsetof(struct store_settings, aws.session_token),
+     .help = "The session token, in the same way, where that key is a temporary one."},
+    {.name = "aws.credentials-file",
+     .type = SETTING_PATH,
+     .offset = offsetof(struct store_settings, aws.credentials_file),
+     .help = "File of access keys as the AWS tools write it; empty: AWS_SHARED_CREDENTIALS_FILE, "
+             "else .aws/credentials in the home directory."},
+    {.name = "aws.profile",
+     .type = SETTING_STRING,
+     .offset = offsetof(struct store_settings, aws.profile),
+     .help = "The section of that file, or of the systemd credential, to take; empty: AWS_PROFILE, "
+             "else default."},
 };
 
 const struct settings store_settings_table = {.rows = rows, .count = sizeof rows / sizeof *rows};

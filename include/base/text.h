@@ -50,6 +50,9 @@ char *copy_string(const char *string); /* NULL gives NULL */
 /* *slot = a copy of string (or NULL); what was there before is freed. */
 void replace_string(char **slot, const char *string);
 
+/* Overwrites the string (or NULL), frees it and makes *slot NULL: for secrets. */
+void wipe_string(char **slot);
+
 bool strings_equal(const char *a, const char *b); /* NULL equals NULL only */
 bool starts_with(const char *string, const char *prefix);
 bool ends_with(const char *string, const char *suffix);

@@ -18,11 +18,13 @@
 #include "base/settings.h"
 #include "base/tick.h"
 #include "outside/digest.h"
+#include "remote/aws_keys.h"
 
-/* The settings "store.*", first in every program's configuration struct. */
+/* The settings "store.*" and "aws.*", first in every program's configuration struct. */
 struct store_settings {
 	char *type; /* "directory" */
 	char *path; /* directory: where */
+	struct aws_settings aws;
 };
 extern const struct settings store_settings_table;
 

@@ -6,66 +6,66 @@
 #include "remote/aws_errors.h"
 #include "unit.h"
 
+static const struct {
+	const char *code, *message;
+	int status;
+	enum failure_code means;
+	bool renew;
+} rows[] = {
+    {"NoSuchKey", NULL, 404, FAILURE_NOT_FOUND, false},
+    {"NoSuchBucket", NULL, 404, FAILURE_NO_BUCKET, false},
+    {"AccessDenied", "Access Denied", 403, FAILURE_ACCESS_DENIED, false},
+    {"AccessDeniedException", NULL, 400, FAILURE_ACCESS_DENIED, false},
+    {"com.amazonaws.sqs#QueueDoesNotExist", NULL, 400, FAILURE_NOT_FOUND, false},
+    {"AWS.SimpleQueueService.NonExistentQueue", NULL, 400, FAILURE_NOT_FOUND, false},
+    {"com.amazonaws.sqs#MessageNotInflight", NULL, 400, FAILURE_LEASE_LOST, false},
+    {"com.amazon.coral.service#UnrecognizedClientException", NULL, 400, FAILURE_UNAUTHORIZED, true},
+    {"com.amazon.coral.service#ExpiredTokenException:http://internal/", NULL, 400,
+     FAILURE_CREDENTIALS, true},
+    {"AWS.SimpleQueueService.NonExistentQueue;Sender", NULL, 400, FAILURE_NOT_FOUND, false},
+    {"InvalidSignatureException", "Signature expired: 20261124T030937Z is now earlier", 403,
+     FAILURE_CLOCK, false},
+    {"InvalidSignatureException", "Signature not yet current: 20261124T030937Z is still", 403,
+     FAILURE_CLOCK, false},
+    {"InvalidSignatureException", "The request signature we calculated", 403, FAILURE_UNAUTHORIZED,
+     true},
+    {"InvalidSignatureException", NULL, 403, FAILURE_UNAUTHORIZED, true},
+    {"SignatureDoesNotMatch", "The request signature we calculated", 403, FAILURE_UNAUTHORIZED,
+     true},
+    {"RequestTimeTooSkewed", NULL, 403, FAILURE_CLOCK, false},
+    {"AuthorizationHeaderMalformed", "the region 'us-east-1' is wrong", 400, FAILURE_WRONG_REGION,
+     false},
+    {"AuthorizationHeaderMalformed", "a non-empty Access Key must be provided", 400,
+     FAILURE_UNAUTHORIZED, true},
+    {"PermanentRedirect", NULL, 301, FAILURE_WRONG_REGION, false},
+    {"IllegalLocationConstraintException", NULL, 400, FAILURE_WRONG_REGION, false},
+    {"SlowDown", NULL, 503, FAILURE_SERVER, false},
+    {"InternalError", "We encountered an internal error", 200, FAILURE_SERVER, false},
+    {"ThrottlingException", NULL, 400, FAILURE_SERVER, false},
+    {"XAmzContentSHA256Mismatch", NULL, 400, FAILURE_NETWORK, false},
+    {"RequestTimeout", NULL, 400, FAILURE_NETWORK, false},
+    {"PreconditionFailed", NULL, 412, FAILURE_EXISTS, false},
+    {"ConditionalRequestConflict", NULL, 409, FAILURE_SERVER, false},
+    {"InvalidParameterValue",
+     "Reason: Message does not exist or is not available for visibility timeout change.", 400,
+     FAILURE_LEASE_LOST, false},
+    {"InvalidParameterValue", "Value for parameter WaitTimeSeconds is invalid", 400,
+     FAILURE_REJECTED, false},
+    {"NobodyKnowsThis", NULL, 400, FAILURE_REJECTED, false},
+    {"NobodyKnowsThis", NULL, 500, FAILURE_SERVER, false},
+    {"NobodyKnowsThis", NULL, 200, FAILURE_SERVER, false},
+    {"Exception", NULL, 409, FAILURE_CONFLICT, false},
+    {"", NULL, 404, FAILURE_NOT_FOUND, false},
+    {NULL, NULL, 403, FAILURE_ACCESS_DENIED, false},
+    {NULL, NULL, 301, FAILURE_WRONG_REGION, false},
+    {NULL, NULL, 412, FAILURE_EXISTS, false},
+    {NULL, NULL, 503, FAILURE_SERVER, false},
+};
+
 static void
 test_codes(void **state)
 {
 	(void)state;
-	static const struct {
-		const char *code, *message;
-		int status;
-		enum failure_code means;
-		bool renew;
-	} rows[] = {
-	    {"NoSuchKey", NULL, 404, FAILURE_NOT_FOUND, false},
-	    {"NoSuchBucket", NULL, 404, FAILURE_NO_BUCKET, false},
-	    {"AccessDenied", "Access Denied", 403, FAILURE_ACCESS_DENIED, false},
-	    {"AccessDeniedException", NULL, 400, FAILURE_ACCESS_DENIED, false},
-	    {"com.amazonaws.sqs#QueueDoesNotExist", NULL, 400, FAILURE_NOT_FOUND, false},
-	    {"AWS.SimpleQueueService.NonExistentQueue", NULL, 400, FAILURE_NOT_FOUND, false},
-	    {"com.amazonaws.sqs#MessageNotInflight", NULL, 400, FAILURE_LEASE_LOST, false},
-	    {"com.amazon.coral.service#UnrecognizedClientException", NULL, 400,
-	     FAILURE_UNAUTHORIZED, true},
-	    {"com.amazon.coral.service#ExpiredTokenException:http://internal/", NULL, 400,
-	     FAILURE_CREDENTIALS, true},
-	    {"AWS.SimpleQueueService.NonExistentQueue;Sender", NULL, 400, FAILURE_NOT_FOUND, false},
-	    {"InvalidSignatureException", "Signature expired: 20261124T030937Z is now earlier", 403,
-	     FAILURE_CLOCK, false},
-	    {"InvalidSignatureException", "Signature not yet current: 20261124T030937Z is still",
-	     403, FAILURE_CLOCK, false},
-	    {"InvalidSignatureException", "The request signature we calculated", 403,
-	     FAILURE_UNAUTHORIZED, true},
-	    {"InvalidSignatureException", NULL, 403, FAILURE_UNAUTHORIZED, true},
-	    {"SignatureDoesNotMatch", "The request signature we calculated", 403,
-	     FAILURE_UNAUTHORIZED, true},
-	    {"RequestTimeTooSkewed", NULL, 403, FAILURE_CLOCK, false},
-	    {"AuthorizationHeaderMalformed", "the region 'us-east-1' is wrong", 400,
-	     FAILURE_WRONG_REGION, false},
-	    {"AuthorizationHeaderMalformed", "a non-empty Access Key must be provided", 400,
-	     FAILURE_UNAUTHORIZED, true},
-	    {"PermanentRedirect", NULL, 301, FAILURE_WRONG_REGION, false},
-	    {"IllegalLocationConstraintException", NULL, 400, FAILURE_WRONG_REGION, false},
-	    {"SlowDown", NULL, 503, FAILURE_SERVER, false},
-	    {"InternalError", "We encountered an internal error", 200, FAILURE_SERVER, false},
-	    {"ThrottlingException", NULL, 400, FAILURE_SERVER, false},
-	    {"XAmzContentSHA256Mismatch", NULL, 400, FAILURE_NETWORK, false},
-	    {"RequestTimeout", NULL, 400, FAILURE_NETWORK, false},
-	    {"PreconditionFailed", NULL, 412, FAILURE_EXISTS, false},
-	    {"ConditionalRequestConflict", NULL, 409, FAILURE_SERVER, false},
-	    {"InvalidParameterValue",
-	     "Reason: Message does not exist or is not available for visibility timeout change.",
-	     400, FAILURE_LEASE_LOST, false},
-	    {"InvalidParameterValue", "Value for parameter WaitTimeSeconds is invalid", 400,
-	     FAILURE_REJECTED, false},
-	    {"NobodyKnowsThis", NULL, 400, FAILURE_REJECTED, false},
-	    {"NobodyKnowsThis", NULL, 500, FAILURE_SERVER, false},
-	    {"NobodyKnowsThis", NULL, 200, FAILURE_SERVER, false},
-	    {"Exception", NULL, 409, FAILURE_CONFLICT, false},
-	    {"", NULL, 404, FAILURE_NOT_FOUND, false},
-	    {NULL, NULL, 403, FAILURE_ACCESS_DENIED, false},
-	    {NULL, NULL, 301, FAILURE_WRONG_REGION, false},
-	    {NULL, NULL, 412, FAILURE_EXISTS, false},
-	    {NULL, NULL, 503, FAILURE_SERVER, false},
-	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct aws_error error = {rows[i].code, rows[i].message};
 		assert_int_equal(aws_failure_code(&error, rows[i].status), rows[i].means);

@@ -134,8 +134,10 @@ on_header(char *bytes, size_t size, size_t count, void *data)
 static void
 set_headers(struct transfer *transfer, const struct http_request *request)
 {
-	/* What curl would add by itself and the other side does not understand. */
-	transfer->headers = curl_slist_append(transfer->headers, "Expect:");
+	/* What curl adds to long bodies by itself and dashboards do not understand. Servers that
+	 * ask for signatures do; and curl would sign the header that is not sent. */
+	if (!request->signature)
+		transfer->headers = curl_slist_append(transfer->headers, "Expect:");
 	for (size_t i = 0; request->headers && i < request->headers->count; i++)
 		transfer->headers = curl_slist_append(transfer->headers,
 		                                      request->headers->items[i]);

@@ -21,7 +21,7 @@ static const struct setting rows[] = {
      .offset = AT(protocols),
      .standard = "https\nssh",
      .help = "Protocols that may be used for the repository and its submodules, of https ssh http "
-             "file."},
+             "file. git:// is not spoken: it authenticates nobody."},
     {.name = "git.ssh-key",
      .type = SETTING_PATH,
      .offset = AT(ssh_key),
@@ -29,7 +29,9 @@ static const struct setting rows[] = {
     {.name = "git.known-hosts",
      .type = SETTING_PATH,
      .offset = AT(known_hosts),
-     .help = "File of known hosts for ssh; empty: ssh's own. A host that is not in it is refused."},
+     .help =
+         "File of known hosts for ssh, and no other; empty: ssh's own. A host that is not in it "
+         "is refused."},
     {.name = "git.username",
      .type = SETTING_STRING,
      .offset = AT(username),
@@ -127,6 +129,23 @@ build_config_access(const struct build_config *config)
 
 /* ---- checks ---- */
 
+/* git:// authenticates nobody, and no transport of ours speaks it. */
+static bool
+check_protocols(const struct build_config *config, struct failure *why)
+{
+	static const char *const spoken[] = {"https", "ssh", "http", "file"};
+	for (size_t i = 0; i < config->protocols.count; i++) {
+		const char *protocol = config->protocols.items[i];
+		bool known = false;
+		for (size_t j = 0; j < sizeof spoken / sizeof *spoken; j++)
+			known = known || strings_equal(protocol, spoken[j]);
+		if (!known)
+			return fail(why, FAILURE_CONFIGURATION,
+			            "git.protocols: '%s' is none of https ssh http file", protocol);
+	}
+	return true;
+}
+
 static bool
 check_repository(const struct build_config *config, struct failure *why)
 {
@@ -201,8 +220,8 @@ build_config_check(const void *config, bool probe, struct failure *why)
 	const struct build_config *build = config;
 	if (build->worker.queues.count == 0)
 		return fail(why, FAILURE_CONFIGURATION, "queues is empty: no jobs would come");
-	if (!check_repository(build, why) || !check_artifact(build, why)
-	    || !check_commands(build, why))
+	if (!check_protocols(build, why) || !check_repository(build, why)
+	    || !check_artifact(build, why) || !check_commands(build, why))
 		return false;
 	return !probe
 	       || (check_programs(build, why) && box_check(build->worker.state_directory, why));

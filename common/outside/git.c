@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "git_http.h"
 #include "git_ssh.h"
@@ -10,34 +9,11 @@
 
 /* ---- addresses ---- */
 
-/* "user@host:path", but no path and no address with a protocol. */
-static bool
-is_scp_like(const char *url)
-{
-	const char *colon = strchr(url, ':'), *slash = strchr(url, '/');
-	return colon && colon != url && (!slash || colon < slash) && colon[1] != ':'
-	       && colon[1] != '/';
-}
-
-const char *
-repository_protocol(const char *url)
-{
-	static const char *const known[] = {"https", "http", "ssh", "file", "git"};
-	if (url[0] == '/')
-		return "file";
-	if (url[0] == '-' || strpbrk(url, "\n\r\t"))
-		return NULL;
-	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		if (starts_with(url, known[i]) && starts_with(url + strlen(known[i]), "://"))
-			return known[i];
-	return is_scp_like(url) ? "ssh" : NULL;
-}
-
 static bool
 check_url(const char *url, struct failure *why)
 {
 	const char *protocol = repository_protocol(url);
-	scoped_free char *shown = git_shown_url(url);
+	scoped_free char *shown = repository_shown_url(url);
 	if (!protocol)
 		return fail(why, FAILURE_BAD_REPOSITORY, "'%.200s' is no address of a repository",
 		            shown);
@@ -122,21 +98,23 @@ free_repository(git_repository **repository)
 	git_repository_free(*repository);
 }
 
-/* A path that is not there is no trouble of the network. */
+/* A path without a repository is no trouble of the network. */
 static bool
 exists_if_local(const char *url, struct failure *why)
 {
-	struct stat about;
-	if (url[0] != '/' || stat(url, &about) == 0)
+	scoped(free_repository) git_repository *repository = NULL;
+	if (url[0] != '/')
 		return true;
-	return fail(why, FAILURE_NO_REPOSITORY, "%s does not exist", url);
+	int result = git_repository_open_ext(&repository, url, GIT_REPOSITORY_OPEN_NO_SEARCH, NULL);
+	return result != GIT_ENOTFOUND
+	       || fail(why, FAILURE_NO_REPOSITORY, "there is no repository at %s", url);
 }
 
 bool
 repository_clone(const char *url, const char *path, const struct tick *tick, struct failure *why)
 {
 	scoped(free_repository) git_repository *repository = NULL;
-	scoped_free char *shown = git_shown_url(url);
+	scoped_free char *shown = repository_shown_url(url);
 	git_clone_options options;
 	git_clone_options_init(&options, GIT_CLONE_OPTIONS_VERSION);
 	options.checkout_opts.checkout_strategy = GIT_CHECKOUT_NONE;
@@ -209,17 +187,18 @@ by_name(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* A name that stands twice, as a link and as a directory, would lead checkout out of the tree. */
+/* A name that stands twice, as a link and as a directory, would lead checkout out of the tree; one
+ * with a slash is no name. */
 static bool
-has_twins(const git_tree *tree)
+has_odd_names(const git_tree *tree)
 {
 	size_t count = git_tree_entrycount(tree);
 	scoped_free const char **names = allocate((count + 1) * sizeof *names);
 	for (size_t i = 0; i < count; i++)
 		names[i] = git_tree_entry_name(git_tree_entry_byindex(tree, i));
 	qsort(names, count, sizeof *names, by_name);
-	for (size_t i = 1; i < count; i++)
-		if (strcmp(names[i - 1], names[i]) == 0)
+	for (size_t i = 0; i < count; i++)
+		if (strchr(names[i], '/') || (i > 0 && strcmp(names[i - 1], names[i]) == 0))
 			return true;
 	return false;
 }
@@ -232,7 +211,7 @@ is_sane(git_repository *repository, const git_oid *id, int depth, size_t *entrie
 		return false;
 	size_t count = git_tree_entrycount(tree);
 	*entries += count;
-	bool sane = *entries <= TREE_ENTRIES && !has_twins(tree);
+	bool sane = *entries <= TREE_ENTRIES && !has_odd_names(tree);
 	for (size_t i = 0; sane && i < count; i++) {
 		const git_tree_entry *entry = git_tree_entry_byindex(tree, i);
 		if (git_tree_entry_type(entry) == GIT_OBJECT_TREE)
@@ -258,6 +237,20 @@ on_checkout_progress(const char *path, size_t done, size_t total, void *data)
 	/* What it answers is asked again by on_checkout(). */
 	if (!tick_tell(git_state.tick, (int64_t)done, (int64_t)total))
 		return;
+}
+
+/* Names that some file system takes for .git are refused on all of them. */
+static int
+protect(git_repository *repository)
+{
+	git_config *config = NULL;
+	int result = git_repository_config(&config, repository);
+	if (result == 0)
+		result = git_config_set_bool(config, "core.protectHFS", 1);
+	if (result == 0)
+		result = git_config_set_bool(config, "core.protectNTFS", 1);
+	git_config_free(config);
+	return result;
 }
 
 static int
@@ -290,9 +283,12 @@ repository_checkout(const char *path, const char *commit, const struct tick *tic
 	size_t entries = 0;
 	if (!is_sane(repository, git_commit_tree_id(found), 0, &entries))
 		return fail(why, FAILURE_BAD_REPOSITORY,
-		            "the tree of %s is damaged, holds a name twice, or is too large",
+		            "the tree of %s is damaged, holds a name twice or with a slash, or is "
+		            "too large",
 		            commit);
-	result = checkout_tree(repository, found);
+	result = protect(repository);
+	if (result == 0)
+		result = checkout_tree(repository, found);
 	return result == 0
 	       || git_fail(result, FAILURE_BAD_REPOSITORY, why, "cannot check out %s", commit);
 }

@@ -4,6 +4,7 @@
 
 #include "git_http.h"
 #include "git_state.h"
+#include "outside/git_address.h"
 #include "outside/http.h"
 
 /* A negotiation longer than this is none. */
@@ -26,15 +27,8 @@ struct http_stream_of_git {
 static bool
 is_host_of_token(const char *url)
 {
-	const char *token_url = git_state.access->token_url;
-	if (!git_state.access->token || !token_url)
-		return false;
-	size_t length = strcspn(token_url, ":");
-	if (strncmp(token_url + length, "://", 3) != 0)
-		return false;
-	length += 3;
-	length += strcspn(token_url + length, "/");
-	return strncmp(url, token_url, length) == 0 && (url[length] == '/' || url[length] == '\0');
+	const struct repository_access *access = git_state.access;
+	return access->token && access->token_url && repository_same_host(url, access->token_url);
 }
 
 static bool

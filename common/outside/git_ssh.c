@@ -14,9 +14,12 @@
 #include "git_ssh.h"
 #include "git_state.h"
 #include "outside/child.h"
+#include "outside/git_address.h"
 
-#define SSH   "/usr/bin/ssh"
-#define SLICE 200 /* ms between two ticks */
+#define SSH         "/usr/bin/ssh"
+#define SLICE       200         /* ms between two ticks */
+#define WORDS_LIMIT (64 * 1024) /* bytes of what ssh itself says */
+#define LAST_WORDS  1000        /* ms that ssh has for them when it ends */
 
 extern char **environ;
 
@@ -30,46 +33,10 @@ struct ssh_transport {
 struct ssh_stream {
 	git_smart_subtransport_stream parent;
 	pid_t pid;
-	int to, from, errors; /* fds; errors: a file of what ssh says */
+	int to, from, errors; /* fds; errors: what ssh says itself, -1 once it ended */
+	struct text words;    /* the end of that */
 	int64_t heard;        /* clock_ms() of the last byte */
 };
-
-/* ---- the address ---- */
-
-struct address {
-	char *host; /* user@host */
-	char *port; /* or NULL */
-	char *path;
-};
-
-static void
-address_done(struct address *address)
-{
-	free(address->host);
-	free(address->port);
-	free(address->path);
-}
-
-/* ssh://[user@]host[:port]/path, or [user@]host:path. */
-static bool
-parse_address(const char *url, struct address *ret, struct failure *why)
-{
-	bool long_form = starts_with(url, "ssh://");
-	const char *rest = long_form ? url + strlen("ssh://") : url;
-	size_t host = strcspn(rest, long_form ? "/" : ":");
-	struct address address = {.host = format("%.*s", (int)host, rest)};
-	char *colon = long_form ? strrchr(address.host, ':') : NULL;
-	if (colon) {
-		address.port = copy_string(colon + 1);
-		*colon = '\0';
-	}
-	address.path = copy_string(rest + host + (rest[host] && !long_form));
-	*ret = address;
-	bool odd = !address.host[0] || address.host[0] == '-' || !address.path[0]
-	           || address.path[0] == '-'
-	           || (address.port && strspn(address.port, "0123456789") != strlen(address.port));
-	return !odd || fail(why, FAILURE_BAD_REPOSITORY, "'%.200s' is no ssh address", url);
-}
 
 /* For the shell on the other side. */
 static char *
@@ -85,8 +52,43 @@ quoted(const char *path)
 
 /* ---- the conversation ---- */
 
-static void
-ssh_arguments(const struct address *address, struct strings *arguments)
+/* A path as a value of ssh's configuration: there blanks part it, and % and ${ mean something. */
+static bool
+add_path(struct strings *arguments, const char *option, const char *path, struct failure *why)
+{
+	scoped(text_done) struct text text = TEXT_INIT;
+	if (strstr(path, "${"))
+		return fail(why, FAILURE_CONFIGURATION, "ssh takes no path with ${: %s", path);
+	for (; *path; path++) {
+		if (*path == '"' || *path == '\\')
+			text_add(&text, "\\", 1);
+		text_add(&text, *path == '%' ? "%%" : path, *path == '%' ? 2 : 1);
+	}
+	strings_addf(arguments, "-o%s=\"%s\"", option, text_string(&text));
+	return true;
+}
+
+/* Configured known hosts are the only ones that count. */
+static bool
+add_identity(struct strings *arguments, struct failure *why)
+{
+	const struct repository_access *access = git_state.access;
+	if (access->ssh_key) {
+		if (!add_path(arguments, "IdentityFile", access->ssh_key, why))
+			return false;
+		strings_add(arguments, "-oIdentitiesOnly=yes");
+	}
+	if (access->ssh_known_hosts) {
+		if (!add_path(arguments, "UserKnownHostsFile", access->ssh_known_hosts, why))
+			return false;
+		strings_add(arguments, "-oGlobalKnownHostsFile=/dev/null");
+		strings_add(arguments, "-oKnownHostsCommand=none");
+	}
+	return true;
+}
+
+static bool
+ssh_arguments(const struct ssh_address *address, struct strings *arguments, struct failure *why)
 {
 	static const char *const fixed[] = {"ssh",
 	                                    "-T",
@@ -97,50 +99,75 @@ ssh_arguments(const struct address *address, struct strings *arguments)
 	                                    "-oServerAliveCountMax=4",
 	                                    "-oForwardAgent=no",
 	                                    "-oClearAllForwardings=yes"};
-	const struct repository_access *access = git_state.access;
 	for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
 		strings_add(arguments, fixed[i]);
-	if (access->ssh_key) {
-		strings_addf(arguments, "-oIdentityFile=%s", access->ssh_key);
-		strings_add(arguments, "-oIdentitiesOnly=yes");
-	}
-	if (access->ssh_known_hosts)
-		strings_addf(arguments, "-oUserKnownHostsFile=%s", access->ssh_known_hosts);
+	if (!add_identity(arguments, why))
+		return false;
 	if (address->port)
 		strings_addf(arguments, "-p%s", address->port);
+	if (address->user)
+		strings_addf(arguments, "-l%s", address->user);
+	strings_add(arguments, "--");
 	strings_add(arguments, address->host);
 	scoped_free char *remote = quoted(address->path);
 	strings_add(arguments, remote);
+	return true;
 }
 
 static bool
-start_ssh(struct ssh_stream *stream, const struct address *address, struct failure *why)
+make_pipe(int *ret_read, int *ret_write, struct failure *why)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return fail_errno(why, "cannot make a pipe");
+	*ret_read = ends[0];
+	*ret_write = ends[1];
+	return true;
+}
+
+static bool
+start_ssh(struct ssh_stream *stream, const struct ssh_address *address, struct failure *why)
 {
 	scoped(strings_done) struct strings arguments = STRINGS_INIT, environment = STRINGS_INIT;
-	int in[2], out[2];
-	ssh_arguments(address, &arguments);
+	scoped_fd int child_in = -1, child_out = -1, child_errors = -1;
+	if (!ssh_arguments(address, &arguments, why))
+		return false;
 	for (char **variable = environ; *variable; variable++)
 		strings_add(&environment, *variable);
-	stream->errors = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (pipe2(in, O_CLOEXEC) < 0)
-		return fail_errno(why, "cannot make a pipe");
-	scoped_fd int child_in = in[0];
-	stream->to = in[1];
-	if (pipe2(out, O_CLOEXEC) < 0)
-		return fail_errno(why, "cannot make a pipe");
-	scoped_fd int child_out = out[1];
-	stream->from = out[0];
+	if (!make_pipe(&child_in, &stream->to, why) || !make_pipe(&stream->from, &child_out, why)
+	    || !make_pipe(&stream->errors, &child_errors, why))
+		return false;
 	fcntl(stream->to, F_SETFL, O_NONBLOCK);
+	fcntl(stream->errors, F_SETFL, O_NONBLOCK);
 	struct child_start start = CHILD_START_INIT;
 	start.program = SSH;
 	start.arguments = &arguments;
 	start.environment = &environment;
 	start.input = child_in;
 	start.output = child_out;
-	start.errors = stream->errors;
+	start.errors = child_errors;
 	start.dies_with_us = true;
 	stream->heard = clock_ms();
 	return child_start(&start, &stream->pid, why);
+}
+
+/* What ssh says goes into words, of which the end is kept. At its end errors is closed. */
+static void
+hear_words(struct ssh_stream *stream)
+{
+	char block[4096];
+	ssize_t got = read(stream->errors, block, sizeof block);
+	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+		close_fd(&stream->errors);
+	if (got <= 0)
+		return;
+	text_add(&stream->words, block, (size_t)got);
+	if (stream->words.length > WORDS_LIMIT) {
+		size_t dropped = stream->words.length - WORDS_LIMIT / 2;
+		stream->words.length -= dropped;
+		memmove(stream->words.bytes, stream->words.bytes + dropped,
+		        stream->words.length + 1);
+	}
 }
 
 /* Ready for `events`? Asks the tick, and gives up on silence. */
@@ -148,11 +175,14 @@ static bool
 await(struct ssh_stream *stream, int fd, short events)
 {
 	for (;;) {
-		struct pollfd poll_fd = {.fd = fd, .events = events};
-		int ready = poll(&poll_fd, 1, SLICE);
+		struct pollfd fds[] = {{.fd = fd, .events = events},
+		                       {.fd = stream->errors, .events = POLLIN}};
+		poll(fds, 2, SLICE);
+		if (fds[1].revents)
+			hear_words(stream);
 		if (!tick_tell(git_state.tick, 0, 0))
 			return fail(&git_state.why, FAILURE_CANCELLED, "stopped");
-		if (ready > 0)
+		if (fds[0].revents)
 			return true;
 		if (clock_ms() - stream->heard > git_state.access->stall_timeout)
 			return fail(&git_state.why, FAILURE_STALLED, "ssh: not a byte for %d s",
@@ -164,24 +194,29 @@ await(struct ssh_stream *stream, int fd, short events)
 static bool
 fail_with_words(struct ssh_stream *stream)
 {
-	scoped(text_done) struct text words = TEXT_INIT, line = TEXT_INIT;
-	if (lseek(stream->errors, 0, SEEK_SET) == 0)
-		(void)!read_all(stream->errors, 64 * 1024, &words, NULL);
-	while (words.length && words.bytes[words.length - 1] == '\n')
-		words.bytes[--words.length] = '\0';
-	const char *last = words.length ? strrchr(words.bytes, '\n') : NULL;
-	last = last ? last + 1 : text_string(&words);
+	scoped(text_done) struct text line = TEXT_INIT;
+	struct text *words = &stream->words;
+	int64_t until = clock_ms() + LAST_WORDS;
+	while (stream->errors >= 0 && clock_ms() < until) {
+		struct pollfd errors = {.fd = stream->errors, .events = POLLIN};
+		if (poll(&errors, 1, SLICE) > 0)
+			hear_words(stream);
+	}
+	while (words->length && words->bytes[words->length - 1] == '\n')
+		words->bytes[--words->length] = '\0';
+	const char *last = words->length ? strrchr(words->bytes, '\n') : NULL;
+	last = last ? last + 1 : text_string(words);
 	text_add_printable(&line, last, strlen(last), false);
-	bool refused = strstr(text_string(&words), "Permission denied") != NULL;
-	bool unknown = strstr(text_string(&words), "Host key verification failed") != NULL;
-	bool absent = strstr(text_string(&words), "does not appear to be a git repository")
-	              || strstr(text_string(&words), "epository not found");
+	bool refused = strstr(text_string(words), "Permission denied") != NULL;
+	bool unknown = strstr(text_string(words), "Host key verification failed") != NULL;
+	bool absent = strstr(text_string(words), "does not appear to be a git repository")
+	              || strstr(text_string(words), "epository not found");
 	fail(&git_state.why,
 	     refused || unknown ? FAILURE_UNAUTHORIZED
 	     : absent           ? FAILURE_NO_REPOSITORY
 	                        : FAILURE_NETWORK,
 	     "ssh: %s", line.length ? line.bytes : "the connection ended");
-	failure_set_details(&git_state.why, text_string(&words), words.length);
+	failure_set_details(&git_state.why, text_string(words), words->length);
 	return false;
 }
 
@@ -191,7 +226,11 @@ stream_read(git_smart_subtransport_stream *base, char *buffer, size_t size, size
 	struct ssh_stream *stream = (struct ssh_stream *)base;
 	if (!await(stream, stream->from, POLLIN))
 		return git_transport_failed();
-	ssize_t got = read(stream->from, buffer, size);
+	ssize_t got;
+	while ((got = read(stream->from, buffer, size)) < 0 && errno == EINTR)
+		;
+	if (got < 0)
+		fail_errno(&git_state.why, "ssh: cannot read");
 	if (got < 0 || (got == 0 && !fail_with_words(stream)))
 		return git_transport_failed();
 	stream->heard = clock_ms();
@@ -226,6 +265,7 @@ end_stream(struct ssh_stream *stream)
 	close_fd(&stream->to);
 	close_fd(&stream->from);
 	close_fd(&stream->errors);
+	text_done(&stream->words);
 	if (stream->pid > 0) {
 		kill(stream->pid, SIGKILL);
 		while (waitpid(stream->pid, NULL, 0) < 0 && errno == EINTR)
@@ -246,8 +286,8 @@ stream_free(git_smart_subtransport_stream *base)
 static bool
 begin_stream(struct ssh_stream *stream, const char *url)
 {
-	scoped(address_done) struct address address = {0};
-	return parse_address(url, &address, &git_state.why)
+	scoped(ssh_address_done) struct ssh_address address = {0};
+	return ssh_address_parse(url, &address, &git_state.why)
 	       && start_ssh(stream, &address, &git_state.why);
 }
 

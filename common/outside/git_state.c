@@ -1,9 +1,22 @@
 #include "git_state.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
 struct git_state git_state;
+
+/* What the machine refuses is not the repository's fault. libgit2 keeps no errno, only its text. */
+static enum failure_code
+code_from_system(const char *message, enum failure_code otherwise)
+{
+	static const int machines[] = {ENOSPC, EDQUOT, EACCES, EPERM, EROFS,
+	                               EIO,    EMFILE, ENFILE, ENOMEM};
+	for (size_t i = 0; message && i < sizeof machines / sizeof *machines; i++)
+		if (ends_with(message, strerror(machines[i])))
+			return failure_from_errno(machines[i]);
+	return otherwise;
+}
 
 static enum failure_code
 code_from_git(int result, enum failure_code otherwise)
@@ -20,7 +33,7 @@ code_from_git(int result, enum failure_code otherwise)
 		return FAILURE_NETWORK;
 	if (class == GIT_ERROR_NOMEMORY)
 		return FAILURE_SYSTEM;
-	return otherwise;
+	return code_from_system(error ? error->message : NULL, otherwise);
 }
 
 bool
@@ -45,15 +58,4 @@ git_transport_failed(void)
 {
 	git_error_set_str(GIT_ERROR_NET, git_state.why.message);
 	return -1;
-}
-
-char *
-git_shown_url(const char *url)
-{
-	const char *authority = strstr(url, "://");
-	const char *at = authority ? strchr(authority + 3, '@') : NULL;
-	const char *path = authority ? strchr(authority + 3, '/') : NULL;
-	if (!at || (path && at > path))
-		return copy_string(url);
-	return format("%.*s%s", (int)(authority + 3 - url), url, at + 1);
 }

@@ -21,9 +21,6 @@ extern struct git_state git_state;
  * of an error that says nothing more. */
 bool git_fail(int result, enum failure_code otherwise, struct failure *why, const char *fmt, ...)
     printf_like(4, 5);
-/* The address as messages may show it, without user and password; malloc'd. */
-char *git_shown_url(const char *url);
-
 /* Hands a failure that a transport saw to libgit2. Always -1. */
 int git_transport_failed(void);
 

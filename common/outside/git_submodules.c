@@ -100,13 +100,17 @@ check_place(const char *tree, const char *path, struct failure *why)
 static bool
 fail_submodule(const struct submodule *submodule, struct failure *why)
 {
-	scoped_free char *shown = git_shown_url(submodule->url);
-	scoped_free char *message = copy_string(why->message);
-	enum failure_code code = why->code;
+	scoped_free char *shown = repository_shown_url(submodule->url);
+	scoped(failure_done) struct failure inner = FAILURE_INIT;
+	failure_copy(&inner, why);
+	enum failure_code code = inner.code;
 	if (code == FAILURE_NO_REPOSITORY || code == FAILURE_NO_COMMIT || code == FAILURE_NOT_FOUND)
 		code = FAILURE_SUBMODULE;
-	return fail(why, code, "submodule %.120s (%.160s at %s): %s", submodule->path, shown,
-	            submodule->commit, message);
+	fail(why, code, "submodule %.120s (%.160s at %s): %s", submodule->path, shown,
+	     submodule->commit, inner.message);
+	if (inner.details)
+		failure_set_details(why, inner.details, strlen(inner.details));
+	return false;
 }
 
 static bool

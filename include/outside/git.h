@@ -23,13 +23,7 @@
 #include "base/text.h"
 #include "base/tick.h"
 #include "outside/git_access.h"
-
-/*
- * The address's protocol: "https", "ssh" (also for user@host:path), "file" (also for an absolute
- * path), ...; NULL for what is no address, such as one with a leading '-' or a remote helper
- * (ext::...).
- */
-const char *repository_protocol(const char *url);
+#include "outside/git_address.h"
 
 /* Once, before the others. */
 bool must_check repository_start(const struct repository_access *access, struct failure *why);

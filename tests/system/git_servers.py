@@ -100,6 +100,11 @@ class Sshd:
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
         self.keys = {kind: self.make_key(kind) for kind in ("ed25519", "rsa")}
+        self.chatty_key = self.make_key("ed25519", "chatty_key")  # whoever comes with it is talked to death
+        self.chatty = self.directory / "chatty"
+        self.chatty.write_text("#!/bin/sh\nyes 'many words' | head -c 10000000 >&2\n"
+                               "echo 'the last word' >&2\nexit 1\n")
+        self.chatty.chmod(0o755)
         self.host_key = self.make_key("ed25519", "host")
         self.known_hosts = self.directory / "known_hosts"
         self.user = pwd.getpwuid(os.getuid()).pw_name
@@ -111,18 +116,20 @@ class Sshd:
 
     def __enter__(self):
         authorized = self.directory / "authorized_keys"
-        authorized.write_text("".join(key.with_suffix(".pub").read_text() for key in self.keys.values()))
+        keys = [key.with_suffix(".pub").read_text() for key in self.keys.values()]
+        keys.append(f'command="{self.chatty}" ' + self.chatty_key.with_suffix(".pub").read_text())
+        authorized.write_text("".join(keys))
         authorized.chmod(0o600)
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
         config = self.directory / "sshd_config"
         config.write_text(f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.host_key}\n"
                           f"AuthorizedKeysFile {authorized}\nPidFile none\nStrictModes no\n"
-                          "UsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\n")
+                          "UsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nListenAddress ::1\n")
         if os.getuid() == 0:
             pathlib.Path("/run/sshd").mkdir(exist_ok=True)
         public = self.host_key.with_suffix(".pub").read_text().split()[:2]
-        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {' '.join(public)}\n")
+        self.known_hosts.write_text(f"[127.0.0.1]:{self.port},[::1]:{self.port} {' '.join(public)}\n")
         self.process = subprocess.Popen([shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-e", "-f", config],
                                         stderr=subprocess.DEVNULL)
         wait_for(self.listens, "sshd listens")

@@ -1,5 +1,7 @@
 """Cloning over every protocol, from servers that are git's and OpenSSH's own: the real worker, by run-job."""
 import json
+import os
+import shutil
 import subprocess
 
 import make_repository
@@ -15,27 +17,38 @@ class Clone:
 
     def __init__(self, directory):
         self.directory = directory
+        self.temporary = directory
+        self.prefix = []
         self.repositories = directory / "repositories"
         self.commit = make_repository.make_repositories(self.repositories)
         self.settings = {"store.path": directory / "store", "state-directory": directory / "state",
                          "build.commands": ["cp solver/src/moolloy/solver/Objective.java made.jar"], "build.artifact": "made.jar",
                          "git.stall-timeout": "2s"}
 
-    def run(self, url, protocols, commit=None, **settings):
+    def run(self, *arguments, **settings):
         """The outcome, as run-job prints it."""
+        done = self.attempt(*arguments, **settings)
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
+
+    def attempt(self, url, protocols, commit=None, **settings):
         named = {name.replace("__", ".").replace("_", "-"): value for name, value in settings.items()}
         config = {**self.settings, "repository.url": url, "git.protocols": protocols, **named}
         file = self.directory / "config.yaml"
         file.write_text(json.dumps({name: value if isinstance(value, list) else str(value)
                                     for name, value in config.items()}))
         job = {"id": "1", "attempt": 1, "type": "build", "commit": commit or self.commit}
-        done = subprocess.run([BUILD / "moolloy-build-worker", "--config", file, "run-job"], text=True,
-                              input=json.dumps(job), capture_output=True, timeout=60,
-                              env={"PATH": "/usr/bin:/bin", "TMPDIR": str(self.directory),
+        done = subprocess.run([*self.prefix, BUILD / "moolloy-build-worker", "--config", file, "run-job"],
+                              text=True, input=json.dumps(job), capture_output=True, timeout=60,
+                              env={"PATH": "/usr/bin:/bin", "TMPDIR": str(self.temporary),
                                    "LSAN_OPTIONS": LEAKS})
-        assert done.stdout, done.stderr
         self.log = done.stderr
-        return json.loads(done.stdout)
+        return done
+
+
+def git(repository, *arguments, **more):
+    return subprocess.run(["git", "-C", repository, *arguments], check=True, capture_output=True, text=True,
+                          **more).stdout.strip()
 
 
 @pytest.fixture
@@ -91,11 +104,33 @@ def test_the_token_stays_with_its_host(clone, tmp_path):
     token = token_file(tmp_path, "t0ken")
     with http_server(clone.repositories) as own, http_server(clone.repositories) as other:
         make_repository.add_submodule(clone.repositories / "moolloy", f"{other.url}/moolloy-solver", "far")
-        commit = subprocess.run(["git", "-C", clone.repositories / "moolloy", "rev-parse", "HEAD"],
-                                capture_output=True, text=True, check=True).stdout.strip()
+        commit = git(clone.repositories / "moolloy", "rev-parse", "HEAD")
         assert clone.run(f"{own.url}/moolloy", ["http"], commit, git__token_file=token)["success"], clone.log
     assert all(authorization for _, authorization in own.seen)
     assert other.seen and not any(authorization for _, authorization in other.seen)
+
+
+def test_the_token_goes_to_a_submodule_on_its_host(clone, tmp_path):
+    """Though the repository's address names a user, and the submodule's does not."""
+    token = token_file(tmp_path, "t0ken")
+    with http_server(clone.repositories, credentials="ci:t0ken") as server:
+        make_repository.commit_change(clone.repositories / "moolloy", {".gitmodules": (
+            f'[submodule "solver"]\n\tpath = solver\n\turl = {server.url}/moolloy-solver\n')}, "absolute")
+        url = server.url.replace("//", "//somebody@") + "/moolloy"
+        outcome = clone.run(url, ["http"], git(clone.repositories / "moolloy", "rev-parse", "HEAD"),
+                            git__username="ci", git__token_file=token)
+    assert outcome["success"], clone.log
+    assert any(path.startswith("/moolloy-solver/") for path, _ in server.seen)
+
+
+@pytest.mark.parametrize("password", ["p@ss", "p%40ss"])
+def test_no_password_is_shown(clone, password):
+    with http_server(clone.repositories, credentials="me:p@ss") as server:
+        outcome = clone.run(server.url.replace("//", f"//me:{password}@") + "/nothing", ["http"])
+    code, step = failure(outcome)
+    assert step == "clone" and code == ("rejected" if "@" in password else "no-repository")
+    assert server.url[len("http://"):] in outcome["failure"]["message"]
+    assert "ss@" not in clone.log + json.dumps(outcome)
 
 
 @pytest.mark.parametrize("path, code", [("/nothing", "no-repository"), ("/", "no-repository")])
@@ -106,15 +141,12 @@ def test_no_repository_there(clone, path, code):
 
 def test_a_commit_on_no_branch_is_asked_for_by_its_hash(clone):
     repository = clone.repositories / "moolloy"
-    def git(*arguments):
-        return subprocess.run(["git", "-C", repository, *arguments], check=True, capture_output=True,
-                              text=True).stdout.strip()
     hidden = make_repository.commit_change(repository, {"hidden": "1"}, "hidden")
-    git("reset", "-q", "--hard", clone.commit)
+    git(repository, "reset", "-q", "--hard", clone.commit)
     with http_server(clone.repositories) as server:
         url = f"{server.url}/moolloy"
         assert failure(clone.run(url, ["http"], hidden)) == ("no-commit", "checkout")
-        git("config", "uploadpack.allowAnySHA1InWant", "true")
+        git(repository, "config", "uploadpack.allowAnySHA1InWant", "true")
         assert clone.run(url, ["http"], hidden)["success"], clone.log
 
 
@@ -130,6 +162,21 @@ def test_ssh_with_its_submodule(clone, sshd, kind):
     outcome = clone.run(sshd.url(clone.repositories / "moolloy"), ["ssh"], git__ssh_key=sshd.keys[kind],
                         git__known_hosts=sshd.known_hosts)
     assert outcome["success"], clone.log
+
+
+@pytest.mark.parametrize("form", ["ssh://{user}@[::1]:{port}{path}", "ssh://{user}@127.0.0.1:{port}/~{home}",
+                                  "ssh://{user}@127.0.0.1:{port}{encoded}"])
+def test_ssh_addresses(clone, sshd, form, tmp_path):
+    """An IPv6 address, a home directory of the other side, and a path that is encoded."""
+    path = clone.repositories / "moolloy"
+    encoded = "".join(c if c == "/" else f"%{ord(c):02x}" for c in str(path))
+    home = f"{sshd.user}/" + os.path.relpath(path, os.path.expanduser("~"))
+    keys = tmp_path / "keys of 100% \"mine\""
+    keys.mkdir()
+    key, known_hosts = shutil.copy(sshd.keys["ed25519"], keys), shutil.copy(sshd.known_hosts, keys)
+    url = form.format(user=sshd.user, port=sshd.port, path=path, home=home, encoded=encoded)
+    outcome = clone.run(url, ["ssh"], git__ssh_key=key, git__known_hosts=known_hosts)
+    assert outcome["success"] or outcome["failure"]["step"] == "submodules" and "~" in url, clone.log
 
 
 def test_an_unknown_ssh_host_is_refused(clone, sshd, tmp_path):
@@ -160,7 +207,77 @@ def test_a_silent_ssh_server_is_given_up(clone):
     assert step == "clone" and code in ("stalled", "network")
 
 
+def test_what_ssh_says_is_bounded(clone, sshd):
+    """A server that says more than ssh's words are worth: the end of them is told."""
+    outcome = clone.run(sshd.url(clone.repositories / "moolloy"), ["ssh"], git__ssh_key=sshd.chatty_key,
+                        git__known_hosts=sshd.known_hosts)
+    assert failure(outcome) == ("network", "clone")
+    assert "the last word" in outcome["failure"]["message"]
+    assert len(outcome["failure"]["details"]) <= 65536
+
+
+# ---- files ----
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_path_without_a_repository(clone, there, tmp_path):
+    path = tmp_path / "something"
+    if there:
+        path.mkdir()
+    assert failure(clone.run(path, ["file"])) == ("no-repository", "clone")
+
+
+def test_a_full_disk_is_not_the_repositorys_fault(clone, tmp_path):
+    repository = clone.repositories / "moolloy"
+    commit = make_repository.commit_change(repository, {f"big{n}": os.urandom(100000) * 4 for n in range(5)}, "big")
+    clone.temporary = tmp_path / "small"
+    clone.temporary.mkdir()
+    clone.prefix = ["unshare", *([] if os.getuid() == 0 else ["-r"]), "-m", "sh", "-c",
+                    f'mount -t tmpfs -o size=2m tmpfs {clone.temporary} && exec "$@"', "sh"]
+    clone.attempt(repository, ["file"], commit)
+    assert "job 1.1 checkout: failed" in clone.log and "[disk-full]" in clone.log
+
+
+# ---- trees that must not be checked out ----
+
+def plant(repository, *entries):
+    """A commit whose tree holds the entries, as mktree's lines; its hash."""
+    blob = git(repository, "hash-object", "-w", "--stdin", input="evil\n")
+    link = git(repository, "hash-object", "-w", "--stdin", input="/tmp")
+    below = git(repository, "mktree", input=f"100644 blob {blob}\tevil\n")
+    raw = b""
+    for mode, name in entries:
+        object_id = {"100644": blob, "120000": link, "40000": below}[mode]
+        raw += f"{mode} {name}\0".encode() + bytes.fromhex(object_id)
+    made = subprocess.run(["git", "-C", repository, "hash-object", "-t", "tree", "--literally", "-w", "--stdin"],
+                          input=raw, check=True, capture_output=True).stdout.decode().strip()
+    commit = git(repository, "-c", "user.name=x", "-c", "user.email=x@x", "commit-tree", made, "-m", "evil")
+    git(repository, "update-ref", "refs/heads/evil", commit)
+    return commit
+
+
+@pytest.mark.parametrize("entries", [
+    [("120000", "a"), ("40000", "a")],                # a link, and by its name a directory
+    [("100644", "a"), ("100644", "b"), ("100644", "a")],
+    [("40000", ".git")], [("40000", ".GIT")], [("40000", "GIT~1")], [("40000", ".git\u200c")],
+    [("40000", "..")], [("40000", "a/b")]])
+@pytest.mark.parametrize("protocol", ["file", "http"])
+def test_a_hostile_tree(clone, entries, protocol):
+    repository = clone.repositories / "moolloy"
+    commit = plant(repository, *entries)
+    with http_server(clone.repositories) as server:
+        url = f"{server.url}/moolloy" if protocol == "http" else repository
+        outcome = clone.run(url, [protocol], commit)
+    assert failure(outcome) == ("bad-repository", "checkout"), outcome["failure"]
+
+
 # ---- what is refused before anything is asked ----
+
+def test_git_is_not_spoken():
+    done = subprocess.run([BUILD / "moolloy-build-worker", "--config", "/dev/stdin", "check-config"],
+                          input="repository.url: https://127.0.0.1/x\ngit.protocols: [https, git]\n",
+                          capture_output=True, text=True)
+    assert done.returncode == 78 and "git.protocols: 'git'" in done.stderr
+
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "/somewhere", "git://127.0.0.1/x", "/x/p@host:q", "file:///p@host:q"])
 def test_a_protocol_that_is_not_allowed(clone, url, tmp_path):
@@ -172,8 +289,7 @@ def test_a_protocol_that_is_not_allowed(clone, url, tmp_path):
 def test_a_submodule_by_a_protocol_that_is_not_allowed(clone):
     repository = clone.repositories / "moolloy"
     make_repository.add_submodule(repository, str(clone.repositories / "moolloy-solver"), "local")
-    commit = subprocess.run(["git", "-C", repository, "rev-parse", "HEAD"], capture_output=True, text=True,
-                            check=True).stdout.strip()
+    commit = git(repository, "rev-parse", "HEAD")
     with http_server(clone.repositories) as server:
         outcome = clone.run(f"{server.url}/moolloy", ["http"], commit)
     assert failure(outcome) == ("bad-repository", "submodules")

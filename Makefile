@@ -13,7 +13,8 @@ PACKAGES_RUN   := bubblewrap git openssh-client ca-certificates openjdk-17-jdk-h
 PACKAGES_CHECK := libcmocka-dev openssl python3-pytest python3-yaml openssh-server openssl zstd bzip2 xz-utils man-db systemd
 # Servers that the tests start; MOOLLOY_SKIP_SERVERS=1 does without, and skips the tests that need them.
 ifneq ($(MOOLLOY_SKIP_SERVERS),1)
-PACKAGES_SERVERS := python3-swift
+PACKAGES_SERVERS := python3-swift $(if $(shell command -v npm),,nodejs npm)
+EMULATOR := build/npm/node_modules/.package-lock.json
 endif
 PACKAGES_LINT  := clang-format shellcheck
 PACKAGES_FUZZ  := clang libclang-rt-14-dev
@@ -114,7 +115,7 @@ $(foreach f,$(FLOORS),$(eval $(call unit_rules,$(f),$(call up_to,$(f)),$(call li
 $(foreach p,build-worker run-worker,$(eval $(call unit_rules,$(p),$(filter-out %/main.o,$(call objects,$(p))) $(call up_to,engine),$(LIBS_outside))))
 $(eval $(call unit_rules,dashboard,$(filter-out %/main.o,$(call objects,src/dashboard)) $(call up_to,work),$(LIBS_outside) $(LIBS_dashboard)))
 
-.PHONY: check check-unit check-system check-asan fuzz run-fuzzers bench lint format deps demo install clean help
+.PHONY: check check-unit check-system check-asan servers fuzz run-fuzzers bench lint format deps demo install clean help
 check: deps
 	@$(MAKE) --no-print-directory all check-unit check-system
 
@@ -123,7 +124,17 @@ check-unit: $(UNIT_TESTS)
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }; \
 	echo "unit tests: $(words $^) programs, $$(cat $(addsuffix .log,$^) | grep -c '\[       OK \]') tests passed"
 
-check-system: all
+# The SQS emulator; once for all builds.
+servers: $(EMULATOR)
+
+$(EMULATOR): tests/fixtures/sqs/package.json tests/fixtures/sqs/package-lock.json
+	@mkdir -p build/npm
+	@cp $^ build/npm
+	@echo "  NPM   $(<D)"
+	$(Q)cd build/npm && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+check-system: all servers
 	MOOLLOY_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/system
 
 check-asan: deps
@@ -215,5 +226,6 @@ help:
 	@echo 'make bench          figures, with what each is measured against; writes build/bench.json'
 	@echo 'make install        DESTDIR= PREFIX= (default /usr/local)'
 	@echo 'make deps           install the Debian packages that are missing'
+	@echo 'make servers        install the SQS emulator of the tests into build/npm'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -78,60 +78,74 @@ def sign(method, target, headers, body, keys, scope, when=None):
     return signed_headers
 
 
+def keys_of(headers, known):
+    """Whose request it says it is. known: {access key: Keys}."""
+    access = parse(headers)[0].rsplit("/", 4)[0]
+    if access not in known:
+        raise Refused(403, "UnrecognizedClientException",
+                      f"The security token included in the request is invalid: key '{access}'.")
+    return known[access]
+
+
+def parse(headers):
+    """Credential, names of signed headers and signature of an Authorization."""
+    if "authorization" not in headers:
+        raise Refused(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
+    match = AUTHORIZATION.fullmatch(headers["authorization"])
+    if not match:
+        raise Refused(400, "IncompleteSignatureException", headers["authorization"])
+    return match.groups()
+
+
 def check(method, target, headers, body, keys, scope):
     """Raises Refused unless the request is signed by keys, for that scope, now. headers: {lower-case
     name: value}. What must be signed: Host and all of X-Amz-*."""
-    if "authorization" not in headers:
-        raise Refused(403, "MissingAuthenticationToken", "no signature")
-    match = AUTHORIZATION.fullmatch(headers["authorization"])
-    if not match:
-        raise Refused(400, "IncompleteSignature", headers["authorization"])
-    credential, names, given = match.groups()
+    credential, names, given = parse(headers)
     date = headers.get("x-amz-date", "")
     check_date(date)
-    check_credential(credential, headers.get("x-amz-security-token"), date, keys, scope)
+    check_scope(credential, date, scope)
+    if headers.get("x-amz-security-token") != keys.token:
+        raise Refused(403, "UnrecognizedClientException",
+                      "The security token included in the request is invalid.")
     signed = names.split(";")
     check_names(signed, headers)
     payload_hash = sha256(body)
     if headers.get("x-amz-content-sha256", payload_hash) != payload_hash:
-        raise Refused(403, "SignatureDoesNotMatch", "x-amz-content-sha256 is not the body's")
+        raise mismatch("x-amz-content-sha256 is not the body's")
     request = canonical_request(method, target, headers, signed, payload_hash)
     if not hmac.compare_digest(signature(keys.secret, scope, date, request), given):
-        raise Refused(403, "SignatureDoesNotMatch", f"expected the signature of:\n{request}")
+        raise mismatch("The request signature we calculated does not match the signature you "
+                       f"provided. The Canonical String should have been\n'{request}'")
+
+
+def mismatch(message):
+    return Refused(403, "InvalidSignatureException", message)
 
 
 def check_date(date):
     try:
         sent = datetime.datetime.strptime(date, "%Y%m%dT%H%M%SZ")
     except ValueError:
-        raise Refused(400, "IncompleteSignature", f"X-Amz-Date: '{date}'") from None
+        raise Refused(400, "IncompleteSignatureException", f"X-Amz-Date: '{date}'") from None
     sent = sent.replace(tzinfo=datetime.timezone.utc)
     if abs((now() - sent).total_seconds()) > SKEW:
-        raise Refused(403, "SignatureDoesNotMatch",
-                      f"Signature expired: {date} is not within 15 min of {now():%Y%m%dT%H%M%SZ}")
+        raise mismatch(f"Signature expired: {date} is not within 15 min. of "
+                       f"{now():%Y%m%dT%H%M%SZ}")
 
 
-def check_credential(credential, token, date, keys, scope):
-    access, *parts = credential.rsplit("/", 4)
-    if access != keys.access:
-        raise Refused(403, "UnrecognizedClientException",
-                      f"The security token included in the request is invalid: key '{access}'.")
-    if token != keys.token:
-        raise Refused(403, "UnrecognizedClientException",
-                      "The security token included in the request is invalid.")
+def check_scope(credential, date, scope):
+    parts = credential.split("/")[-4:]
     wanted = [date[:8], scope.region, scope.service, "aws4_request"]
     if parts != wanted:
-        raise Refused(403, "SignatureDoesNotMatch",
-                      f"Credential should be scoped to {'/'.join(wanted)}, not {'/'.join(parts)}")
+        raise mismatch(f"Credential should be scoped to {'/'.join(wanted)}, not {'/'.join(parts)}")
 
 
 def check_names(signed, headers):
     if signed != sorted(set(signed)):
-        raise Refused(403, "SignatureDoesNotMatch", "SignedHeaders: not in order")
-    must = ["host"] + [name for name in headers if name.startswith("x-amz-")]
-    for name in must:
+        raise mismatch(f"SignedHeaders are not in order: {signed}")
+    for name in ["host", *(name for name in headers if name.startswith("x-amz-"))]:
         if name not in signed:
-            raise Refused(403, "SignatureDoesNotMatch", f"header not signed: {name}")
+            raise mismatch(f"header not signed: {name}")
     for name in signed:
         if name not in headers:
-            raise Refused(403, "SignatureDoesNotMatch", f"header signed but not sent: {name}")
+            raise mismatch(f"header signed but not sent: {name}")

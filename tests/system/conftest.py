@@ -17,6 +17,7 @@ import programs
 import workers
 from s3_server import S3Server
 from site_of_programs import Site
+from sqs_server import SqsServer
 
 PR_SET_CHILD_SUBREAPER = 36
 LOG_LINES = 60
@@ -89,6 +90,19 @@ def s3_of_session(tmp_path_factory):
 def s3_server(servers, request):
     """The S3 server of all tests: each keeps to keys or prefixes of its own."""
     return request.getfixturevalue("s3_of_session")
+
+
+@pytest.fixture(scope="session")
+def sqs_of_session(tmp_path_factory):
+    server = SqsServer(tmp_path_factory.mktemp("sqs"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def sqs_server(servers, request):
+    """The SQS of all tests: each makes queues of its own."""
+    return request.getfixturevalue("sqs_of_session")
 
 
 def pytest_terminal_summary(terminalreporter):

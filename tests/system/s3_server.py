@@ -31,8 +31,9 @@ class S3Server:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.log = open(self.directory / "log", "ab")
         self.process = subprocess.Popen(
-            ["/usr/bin/python3", HERE / "swift_in_one.py", self.directory / "swift", self.region,
-             f"{self.access_key}={self.secret_key}", "=".join(self.stranger[:2])],
+            ["setpriv", "--pdeathsig", "KILL", "/usr/bin/python3", HERE / "swift_in_one.py",
+             self.directory / "swift", self.region, f"{self.access_key}={self.secret_key}",
+             "=".join(self.stranger[:2])],
             stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.process.stdout.readline()
         assert line.startswith("listening on http://"), (

@@ -10,7 +10,6 @@ for PUT and for the completion of a multipart upload, one writer of a key at a t
 racing writers exactly one wins, as on S3. Buckets whose names end in -ignores and -refuses are like
 the servers that ignore conditions, or refuse them.
 """
-import ctypes
 import os
 import pathlib
 import signal
@@ -30,7 +29,6 @@ utils.eventlet_monkey_patch()
 
 SMALLEST_PART = 5 << 20  # as on S3
 STORAGE = ("account", "container", "object")
-PR_SET_PDEATHSIG = 1
 
 COMMON = """
 [DEFAULT]
@@ -240,7 +238,6 @@ def serve(directory, kind, listener, cache=None):
 
 
 def main():
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     os.environ["TZ"] = "UTC+0"
     time.tzset()

@@ -1,5 +1,7 @@
 #include "base/clock.h"
 
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static int64_t
@@ -36,4 +38,35 @@ wall_text(int64_t ms, char text[WALL_TEXT_SIZE])
 	gmtime_r(&seconds, &parts);
 	strftime(text, WALL_TEXT_SIZE, "%Y-%m-%dT%H:%M:%SZ", &parts);
 	return text;
+}
+
+/* "Z", "+01:00" or "-0130", with nothing after it. */
+static bool
+zone_parse(const char *text, int *ret_minutes)
+{
+	int hours, minutes, end = 0;
+	*ret_minutes = 0;
+	if (strcmp(text, "Z") == 0)
+		return true;
+	if (text[0] != '+' && text[0] != '-')
+		return false;
+	if (sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &end) != 2
+	    && sscanf(text + 1, "%2d%2d%n", &hours, &minutes, &end) != 2)
+		return false;
+	*ret_minutes = (hours * 60 + minutes) * (text[0] == '-' ? -1 : 1);
+	return text[1 + end] == '\0' && hours <= 14 && minutes <= 59 && hours >= 0 && minutes >= 0;
+}
+
+bool
+wall_parse(const char *text, int64_t *ret_ms)
+{
+	struct tm parts = {0};
+	int zone;
+	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
+	if (rest && *rest == '.')
+		rest += 1 + strspn(rest + 1, "0123456789");
+	if (!rest || !zone_parse(rest, &zone) || parts.tm_year < 70 || parts.tm_year > 8000)
+		return false;
+	*ret_ms = ((int64_t)timegm(&parts) - zone * 60) * 1000;
+	return true;
 }

@@ -219,6 +219,8 @@ set_safety(struct transfer *transfer, const struct http_request *request)
 		curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
 		                 (long)((transfer->stall_ms + 999) / 1000));
 	}
+	if (request->direct)
+		curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
 	if (request->ca_file)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
 }

@@ -68,6 +68,7 @@ struct http_request {
 	int64_t connect_timeout;                /* ms; 0: 10 s */
 	int64_t stall_timeout; /* ms without a byte of a body; 0: 60 s. A long poll adds its wait */
 	int64_t timeout;       /* ms for all of it; 0: none */
+	bool direct;           /* through no proxy, whatever the environment says */
 	bool fresh_connection; /* not one that was kept, as after a stall */
 	http_take *take; /* gets the body of a 2xx answer (http_start only); NULL: it is kept */
 	void *take_data;

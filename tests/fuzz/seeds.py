@@ -42,6 +42,22 @@ XML = ["<?xml version='1.0' encoding='UTF-8'?>\n<Error><Code>NoSuchKey</Code><Me
        "<L><Upload><Key>a</Key><UploadId>&#x41;</UploadId><Initiated>2026-11-24T03:09:37.000Z</Initiated></Upload></L>",
        "<!DOCTYPE a [<!ENTITY x 'ha'><!ENTITY y '&x;&x;'>]><a>&y;</a>", "<a>" * 17]
 
+KEYS = """# ours
+[default]
+aws_access_key_id = AKIDEXAMPLE # the old one
+aws_secret_access_key=wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY
+
+[profile x]\r
+AWS_ACCESS_KEY_ID\t=\tASIA1\r
+aws_secret_access_key = two\r
+aws_session_token = three ; four\r
+s3 =
+  max_concurrent_requests = 20
+[]
+aws_access_key_id = A
+  aws_secret_access_key = B
+"""
+
 
 def archives():
     """Good ones of every kind, and the hostile ones that are small."""
@@ -60,6 +76,7 @@ def main():
         "yaml": [BUILD, RUN, CONFIG, json.dumps(JOB), *REFUSED],
         "json": [json.dumps(JOB), *ANSWERS],
         "xml": XML,
+        "ini": [KEYS, KEYS[:120], "[x]\nx\n", "[x", "[default]\n aws_access_key_id = A\n"],
         "job": [BUILD, RUN, json.dumps(JOB)],
         "archive": [seed for seed in archives() if len(seed) <= LARGEST],
     }

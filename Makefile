@@ -134,7 +134,12 @@ $(EMULATOR): tests/fixtures/sqs/package.json tests/fixtures/sqs/package-lock.jso
 	$(Q)cd build/npm && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-check-system: all servers
+# Has our programs killed at chosen points: tests/fixtures/kill_points.c.
+$(BUILD)/kill_points.so: tests/fixtures/kill_points.c Makefile
+	@echo "  LD    $@"
+	$(Q)$(CC) -std=gnu17 -O1 -g $(WARNINGS) -D_GNU_SOURCE -shared -fPIC -o $@ $<
+
+check-system: all servers $(BUILD)/kill_points.so
 	MOOLLOY_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/system
 
 check-asan: deps

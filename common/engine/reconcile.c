@@ -29,6 +29,9 @@ settle_left_claim(const struct services *services, const struct claim *claim, st
 	bool found = find_outcome(directory, &told);
 	log_warning(&about, "claim left by an earlier life of this worker, %s",
 	            found ? "with an outcome: reporting it" : "without an outcome");
+	/* Nobody need wait: what was wrong was this worker. */
+	if (!found && settle_may_try_again(services, claim))
+		return settle_release(services, claim, 0, false, why);
 	verdict_reach(found ? &told : NULL, STOP_NONE, NULL, &outcome);
 	return settle_outcome(services, claim, &outcome, directory, &settled, why);
 }
@@ -55,8 +58,8 @@ reconcile_claim(const struct services *services, const char *name, struct failur
 	return settle_left_claim(services, &claim, why);
 }
 
-bool
-reconcile(const struct services *services, struct failure *why)
+static bool
+reconcile_claims(const struct services *services, struct failure *why)
 {
 	scoped(strings_done) struct strings names = STRINGS_INIT;
 	if (!claim_list(services->config->state_directory, &names, why))
@@ -65,4 +68,42 @@ reconcile(const struct services *services, struct failure *why)
 		if (!reconcile_claim(services, names.items[i], why))
 			return false;
 	return true;
+}
+
+/* A job that went well and was settled leaves nothing to look at; the crash came before its
+ * directory was removed. Those of other jobs stay for people, as long as keep-failed says. */
+static void
+remove_if_done(const char *directory)
+{
+	scoped(outcome_done) struct outcome outcome = OUTCOME_INIT;
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	if (!find_outcome(directory, &outcome) || !outcome.success)
+		return;
+	if (tree_remove(AT_FDCWD, directory, &why))
+		log_info(NULL, "removed %s, whose job is done", directory);
+	else
+		log_failure(LEVEL_WARNING, NULL, &why, "%s stays", directory);
+}
+
+static bool
+remove_done_directories(const struct services *services, struct failure *why)
+{
+	const char *state = services->config->state_directory;
+	scoped(strings_done) struct strings names = STRINGS_INIT;
+	scoped_free char *jobs = format("%s/jobs", state);
+	if (!directory_list(AT_FDCWD, jobs, &names, why))
+		return false;
+	for (size_t i = 0; i < names.count; i++) {
+		scoped_free char *directory = workspace_path(state, names.items[i]);
+		scoped_free char *claim = format("%s/claims/%s.json", state, names.items[i]);
+		if (!file_exists(AT_FDCWD, claim))
+			remove_if_done(directory);
+	}
+	return true;
+}
+
+bool
+reconcile(const struct services *services, struct failure *why)
+{
+	return reconcile_claims(services, why) && remove_done_directories(services, why);
 }

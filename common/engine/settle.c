@@ -110,9 +110,8 @@ report(const struct services *services, const struct claim *claim, const struct 
 	       && claim_remove(services->config->state_directory, claim, why);
 }
 
-/* Tries that count: deliveries less those that were given back untried. */
-static bool
-may_try_again(const struct services *services, const struct claim *claim)
+bool
+settle_may_try_again(const struct services *services, const struct claim *claim)
 {
 	return claim->message.attempt - claim->message.handbacks < services->config->max_attempts;
 }
@@ -132,7 +131,7 @@ decide(const struct services *services, const struct claim *claim, const struct 
 	if (outcome->why.code == FAILURE_LEASE_LOST)
 		return SETTLED_LOST;
 	if (outcome->why.code == FAILURE_HANDED_BACK
-	    || (outcome->why.retryable && may_try_again(services, claim)))
+	    || (outcome->why.retryable && settle_may_try_again(services, claim)))
 		return SETTLED_HANDED_BACK;
 	return SETTLED_FAILED;
 }

@@ -265,12 +265,21 @@ get(struct store *store, const char *key, int fd, const struct tick *tick,
 
 /* ---- metadata ---- */
 
+/* Under the lock: a crash leaves it half written where the next upload sweeps. */
 static bool
 write_metadata(const struct place *place, const char *sha256, struct failure *why)
 {
-	scoped(text_done) struct text text = TEXT_INIT;
-	text_addf(&text, "%s  %s\n", sha256, place->name);
-	return file_replace(place->parent, place->metadata, &text, 0644, why);
+	scoped_free char *temporary = format(UPLOADS "/%s", place->metadata);
+	scoped_free char *line = format("%s  %s\n", sha256, place->name);
+	scoped_fd int fd = openat(place->parent, temporary,
+	                          O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return fail_errno(why, "cannot write %s into the store", temporary);
+	if (!write_all(fd, line, strlen(line), why))
+		return fail_within(why, "%s", place->metadata);
+	if (fsync(fd) < 0 || renameat(place->parent, temporary, place->parent, place->metadata) < 0)
+		return fail_errno(why, "cannot store %s", place->metadata);
+	return directory_sync(place->parent, why);
 }
 
 static bool

@@ -67,9 +67,13 @@ claim_list(const char *state_directory, struct strings *names, struct failure *w
 	scoped(strings_done) struct strings all = STRINGS_INIT;
 	if (!directory_list(AT_FDCWD, path, &all, why))
 		return false;
-	for (size_t i = 0; i < all.count; i++)
+	for (size_t i = 0; i < all.count; i++) {
+		scoped_free char *written = format("%s/%s", path, all.items[i]);
 		if (all.items[i][0] != '.')
 			strings_add(names, all.items[i]);
+		else if (!file_remove(AT_FDCWD, written, why))
+			return false;
+	}
 	return true;
 }
 

@@ -26,7 +26,7 @@ bool must_check claim_write(const char *state_directory, const struct claim *cla
                             struct failure *why);
 bool must_check claim_remove(const char *state_directory, const struct claim *claim,
                              struct failure *why);
-/* Names of the claims there, appended. */
+/* Names of the claims there, appended; what a crash left half written is removed. */
 bool must_check claim_list(const char *state_directory, struct strings *names, struct failure *why);
 bool must_check claim_read(const char *state_directory, const char *name, struct claim *ret_claim,
                            struct failure *why);

@@ -54,6 +54,7 @@ class Dashboard:
         self.options = list(options)
         self.username, self.password = username, password
         self.process = None
+        self.more_environment = {}
         self.start()
 
     def start(self):
@@ -63,7 +64,8 @@ class Dashboard:
         self.log = open(self.data.parent / (self.data.name + ".log"), "ab")
         self.process = subprocess.Popen(
             [BUILD / "moolloy-dashboard", "--data", self.data, "--listen", listen, *self.options],
-            stdout=subprocess.PIPE, stderr=self.log, text=True)
+            env={**os.environ, **self.more_environment}, stdout=subprocess.PIPE, stderr=self.log,
+            text=True)
         line = self.process.stdout.readline()
         assert line.startswith("listening on http://"), (line, self.log_text())
         self.url = line.split()[-1]

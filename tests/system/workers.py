@@ -28,6 +28,7 @@ class Worker:
         self.config = self.directory / f"{self.program}.yaml"
         self.log_file = self.directory / "log"
         self.process = None
+        self.more_environment = {}
         self.settings = {
             "name": self.name,
             "log-level": "debug",
@@ -59,7 +60,7 @@ class Worker:
     @property
     def environment(self):
         return {**os.environ, MARK: str(self.directory.parent), "TMPDIR": str(self.directory),
-                "LSAN_OPTIONS": LEAKS}
+                "LSAN_OPTIONS": LEAKS, **self.more_environment}
 
     # ---- life ----
 

@@ -169,10 +169,44 @@ one_that_cannot_be_read_stops_no_other(void **state)
 	assert_true(reconcile(&site.services, NULL));
 	expect_letters("release 1.1");
 	expect_claims("");
+	scoped_free char *half = unit_path("claims/.1-9.json.tmp");
+	assert_false(file_exists(AT_FDCWD, half));
 	scoped_free char *first = unit_path("parked/claim-0-1.json");
 	scoped_free char *second = unit_path("parked/claim-zzz");
 	assert_true(file_exists(AT_FDCWD, first) && file_exists(AT_FDCWD, second));
 	assert_int_equal(outbox_parked(site.services.outbox), 1);
+	site_close(&site);
+}
+
+static bool
+stays(const char *directory)
+{
+	scoped_free char *path = unit_path(directory);
+	return file_exists(AT_FDCWD, path);
+}
+
+/* The crash came right before the directory was removed. */
+static void
+directories_of_jobs_that_are_done_go(void **state)
+{
+	(void)state;
+	struct site site;
+	struct outcome good = success();
+	scoped(outcome_done) struct outcome bad = OUTCOME_INIT;
+	fail(&bad.why, FAILURE_COMMAND, "ant: exit status 1");
+	site_open(&site);
+	leave(BUILD, 1, &good);
+	leave(BUILD, 2, &bad);
+	leave(BUILD, 3, NULL);
+	for (int attempt = 1; attempt <= 3; attempt++) {
+		scoped_free char *claim = format("%s/claims/1-%d.json", unit_directory, attempt);
+		assert_true(file_remove(AT_FDCWD, claim, NULL));
+	}
+	unit_write("jobs/a file", "of somebody else");
+	assert_true(reconcile(&site.services, NULL));
+	expect_letters("");
+	assert_false(stays("jobs/1-1"));
+	assert_true(stays("jobs/1-2") && stays("jobs/1-3") && stays("jobs/a file"));
 	site_close(&site);
 }
 
@@ -190,6 +224,7 @@ main(void)
 	    unit_test_in_directory(what_was_settled_is_not_settled_again),
 	    unit_test_in_directory(half_settled_is_completed),
 	    unit_test_in_directory(one_that_cannot_be_read_stops_no_other),
+	    unit_test_in_directory(directories_of_jobs_that_are_done_go),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

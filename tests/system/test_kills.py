@@ -1,0 +1,216 @@
+"""Workers and the dashboard are killed (SIGKILL) wherever it might hurt: at step boundaries, within
+steps, and between any two changes of what lies on disk. Nothing is lost, nothing done twice unseen."""
+import collections
+import fcntl
+import hashlib
+import os
+import re
+
+import pytest
+
+import models
+from kill_points import Killer, steps
+from make_repository import commit_change
+from programs import wait_for
+from workers import processes_of
+
+BUILD = {"build.commands": ["cp number out.jar"], "build.artifact": "out.jar"}
+# One solution, so that a model without solutions is populated.
+RUN = {"run.java": "/bin/sh",
+       "run.jvm-options": ["-c", "printf '<alloy>\\nfound\\n' >alloy_solutions_1.xml"]}
+
+
+@pytest.fixture
+def unpopulated(tmp_path):
+    return models.make_model(tmp_path / "model.tar.bz2", models.EMPTY, None)
+
+
+class Builds:
+    """Asks for builds, each of a commit of its own."""
+
+    def __init__(self, site):
+        self.site, self.worker, self.count = site, site.build_worker, 0
+
+    def request(self):
+        self.count += 1
+        commit = commit_change(self.site.repository, {"number": str(self.count)}, "Count on")
+        self.site.push(commit)
+        return self.site.jobs(sha=commit)[0]["id"]
+
+    def check(self, job):
+        assert job["return_code"] == 0, job
+        jar = self.site.object(job["result_s3_key"])
+        assert job["jar_sha256"] == hashlib.sha256(jar).hexdigest()
+
+
+class Runs:
+    """Asks for runs, each of a model of its own that is to be populated."""
+
+    def __init__(self, site, archive):
+        self.site, self.worker, self.archive, self.count = site, site.run_worker, archive, 0
+        jar = site.path / "a.jar"
+        jar.write_bytes(b"a jar")
+        site.add_built_commit(jar)
+
+    def request(self):
+        self.count += 1
+        return self.site.request_run(self.site.add_model(f"model {self.count}", self.archive, ci=False))
+
+    def check(self, job):
+        assert (job["return_code"], job["correct"]) == (0, 1), job
+        result = self.site.object(job["result_s3_key"])
+        assert job["result_sha256"] == hashlib.sha256(result).hexdigest()
+        model = self.site.unpack(self.site.model(job["model_id"])["key"])
+        assert set(model) == {"model.als", "alloy_solutions_1.xml"}
+
+
+# ---- what must be true in the end ----
+
+def files_below(directory):
+    return {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+
+
+def check_store(site):
+    """Whatever is there is named by a report, or is the result of an attempt that never reported."""
+    jobs = site.jobs()
+    named = {job["result_s3_key"] for job in jobs}
+    named |= {model["key"] for model in site.ask("models")}
+    named |= {f"{key}.sha256" for key in named}
+    lost = {f"results/{job['id']}-{attempt}" for job in jobs
+            for attempt in range(1, job["finished_attempt"])}
+    left = [name for name in files_below(site.store) - named
+            if name.split(".")[0] not in lost and not name.startswith("models/")]
+    assert not left
+
+
+def check_worker(worker):
+    """Nothing waits, nothing is parked, and only attempts that failed have left a directory."""
+    worker.wait_until_idle()
+    assert not os.listdir(worker.state / "claims")
+    assert not os.listdir(worker.state / "outbox")
+    assert not os.listdir(worker.state / "parked")
+    for directory in (worker.state / "jobs").iterdir():
+        assert not (directory / "outcome.json").exists(), directory
+
+
+def check_locks(site):
+    """Whoever wants a lock gets it."""
+    for path in site.path.rglob(".uploads"):
+        with open(path / "probe", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path / "probe")
+
+
+def check_finishes(site):
+    """The dashboard took one report of each job."""
+    finishes = collections.Counter(
+        re.findall(r"job (\d+)\.?\d*: finished: code", site.dashboard.log_text()))
+    assert finishes == {str(job["id"]): 1 for job in site.jobs() if job["worker"]}
+
+
+# ---- the sweep ----
+
+def record(work):
+    """The points of a job that nobody kills: (the manager's, the runner's by step)."""
+    worker, killer = work.worker, Killer(work.worker.directory)
+    worker.stop()
+    worker.more_environment = killer.recording
+    worker.start()
+    work.site.wait_for_job(id=work.request())
+    worker.wait_until_idle()
+    worker.stop()
+    worker.more_environment = killer.environment
+    return killer, killer.points("manager"), steps(killer.points("runner"))
+
+
+def spread(points, count):
+    """That many of them, the first and the last included."""
+    last = len(points) - 1
+    return [points[index] for index in sorted({last * i // (count - 1) for i in range(count)})]
+
+
+def in_job(point):
+    return re.search(r"/jobs/[^/]+/(tree|model|run)\b", point.what)
+
+
+def of_runner(by_step):
+    """Each step's beginning, and three points within it; of the last one, which ends with the
+    outcome, all that last."""
+    *early, last = by_step.values()
+    chosen = [point for points in early if points for point in spread(points, 4)]
+    return chosen + [point for point in last if not in_job(point) and point.call != "write"]
+
+
+def of_manager(points):
+    return [point for point in points if point.call not in ("write", "fsync")]
+
+
+def bury(work):
+    """Waits for the manager's end, and its runner's. Of a job that was received but not claimed yet
+    nobody knows but the dashboard: there its lease runs out."""
+    worker = work.worker
+    wait_for(lambda: not worker.alive, "the end of the manager")
+    wait_for(lambda: not processes_of(worker.state), "no process left")
+    known = " ".join(name for directory in ("claims", "outbox")
+                     for name in os.listdir(worker.state / directory) if not name.startswith("."))
+    for job in work.site.dashboard.sql("SELECT id, attempt FROM jobs WHERE queued = 1"):
+        if not re.search(rf"\b{job['id']}-{job['attempt']}\b", known):
+            work.site.dashboard.sql("UPDATE jobs SET visible_at = 0 WHERE id = ?", job["id"])
+
+
+def come_back(work, killer, number):
+    """Its next life, which is killed once more as it begins."""
+    bury(work)
+    killer.plan("start", number)
+    work.worker.launch()
+    wait_for(lambda: killer.fell() or work.worker.status().get("registered"), "another end, or a life")
+    if killer.fell():
+        bury(work)
+        work.worker.start()
+    else:
+        killer.plan_file.unlink()
+
+
+def is_over(work, job):
+    """Was it told, and is the worker done with it?"""
+    status = work.worker.status()
+    return work.site.job(job)["finished_at"] and status["state"] == "idle" and not status["outbox"]
+
+
+def sweep(work, killer, points, whom):
+    """Kills at each of the points, in a job of its own; how many blows fell."""
+    fallen = 0
+    for index, point in enumerate(points):
+        victim = whom(index)
+        if point.role == "manager":
+            work.worker.stop()
+        killer.plan(point.role, point.number, victim)
+        if not work.worker.alive:
+            work.worker.start()
+        job = work.request()
+        wait_for(lambda: killer.fell() or is_over(work, job), f"the blow at {point}")
+        if killer.fell():
+            fallen += 1
+            if point.role == "manager" or victim == "both":
+                come_back(work, killer, index % 20 + 1)
+        else:
+            killer.plan_file.unlink()
+        work.check(work.site.wait_for_job(id=job))
+    return fallen
+
+
+@pytest.mark.parametrize("kind", ["build", "run"])
+def test_killed_anywhere(new_site, unpopulated, kind):
+    site = new_site(build=BUILD, run=RUN, workers=[kind])
+    work = Builds(site) if kind == "build" else Runs(site, unpopulated)
+    killer, manager, runner = record(work)
+    chosen = of_runner(runner)
+    fallen = sweep(work, killer, chosen, lambda index: ("self", "both")[index % 2])
+    chosen += of_manager(manager)
+    fallen += sweep(work, killer, of_manager(manager), lambda index: "self")
+    assert fallen >= 40 and fallen > 0.9 * len(chosen)
+    site.wait_for_job(id=work.request())
+    check_worker(work.worker)
+    check_finishes(site)
+    check_store(site)
+    check_locks(site)

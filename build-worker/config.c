@@ -221,7 +221,8 @@ build_config_check(const void *config, bool probe, struct failure *why)
 	if (build->worker.queues.count == 0)
 		return fail(why, FAILURE_CONFIGURATION, "queues is empty: no jobs would come");
 	if (!check_protocols(build, why) || !check_repository(build, why)
-	    || !check_artifact(build, why) || !check_commands(build, why))
+	    || !check_artifact(build, why) || !check_commands(build, why)
+	    || !worker_check_environment("build.environment", &build->environment, why))
 		return false;
 	return !probe
 	       || (check_programs(build, why) && box_check(build->worker.state_directory, why));

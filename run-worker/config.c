@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "outside/archive.h"
@@ -107,18 +106,6 @@ check_java(const char *java, struct failure *why)
 	               "run.java: %s lies outside of /usr, where the box does not show it", place);
 }
 
-/* "NAME=VALUE" or "NAME". */
-static bool
-check_environment(const struct strings *environment, struct failure *why)
-{
-	for (size_t i = 0; i < environment->count; i++)
-		if (strcspn(environment->items[i], "=") == 0)
-			return fail(why, FAILURE_CONFIGURATION,
-			            "run.environment: '%s' does not begin with a name",
-			            environment->items[i]);
-	return true;
-}
-
 bool
 run_config_check(const void *config, bool probe, struct failure *why)
 {
@@ -127,7 +114,7 @@ run_config_check(const void *config, bool probe, struct failure *why)
 		return fail(why, FAILURE_CONFIGURATION, "run.java is empty");
 	if (run->worker.queues.count == 0)
 		return fail(why, FAILURE_CONFIGURATION, "queues is empty: no jobs would come");
-	if (!check_environment(&run->environment, why))
+	if (!worker_check_environment("run.environment", &run->environment, why))
 		return false;
 	if (!probe)
 		return true;

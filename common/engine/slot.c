@@ -16,8 +16,6 @@
 #define GRACE      3000
 #define LINE_LIMIT 4096
 
-extern char **environ;
-
 const char *
 slot_state_name(enum slot_state state)
 {
@@ -115,22 +113,6 @@ on_child(pid_t pid, const siginfo_t *how, void *data)
 
 /* ---- starting ---- */
 
-/* The runner is ours and gets our environment, less what is for the service itself. */
-static void
-runner_environment(struct strings *environment)
-{
-	static const char *const service_only[] = {
-	    "NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=", "LISTEN_",
-	    "CREDENTIALS_DIRECTORY="};
-	for (char **variable = environ; *variable; variable++) {
-		bool keep = true;
-		for (size_t i = 0; i < sizeof service_only / sizeof *service_only; i++)
-			keep = keep && !starts_with(*variable, service_only[i]);
-		if (keep)
-			strings_add(environment, *variable);
-	}
-}
-
 /* job.json in the job's directory is the runner's standard input, and what one runs it by hand with
  * later. */
 static bool
@@ -150,6 +132,10 @@ static bool
 start_runner(struct slot *slot, const struct worker_program *program, const char *directory,
              const int fds[3], struct failure *why)
 {
+	/* The runner is ours: it gets our environment, which may hold its keys for the store, less
+	 * what is for the service itself. */
+	static const char *const service_only[] = {
+	    "NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=", "LISTEN_", NULL};
 	scoped(strings_done) struct strings arguments = STRINGS_INIT;
 	scoped(strings_done) struct strings environment = STRINGS_INIT;
 	strings_addf(&arguments, "moolloy-%s", program->name);
@@ -157,7 +143,7 @@ start_runner(struct slot *slot, const struct worker_program *program, const char
 	strings_add(&arguments, "--sealed-config=3");
 	strings_add(&arguments, "--progress=4");
 	strings_addf(&arguments, "--directory=%s", directory);
-	runner_environment(&environment);
+	child_inherit(service_only, &environment);
 	struct child_start start = CHILD_START_INIT;
 	start.program = "/proc/self/exe";
 	start.arguments = &arguments;

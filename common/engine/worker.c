@@ -13,6 +13,7 @@
 #include "engine/runner.h"
 #include "outside/child.h"
 #include "outside/journal.h"
+#include "remote/credentials.h"
 #include "work/config.h"
 
 #define SHORTEST_LEASE 2000
@@ -247,6 +248,33 @@ get_config(struct options *options, void *config, struct failure *why)
 
 /* ---- verbs ---- */
 
+/* Where the keys come from is found out anew by whoever needs them: here as this process sees it.
+ */
+static char *
+keys_source(const struct worker_config *config)
+{
+	return worker_needs_keys(config) ? credentials_describe(&config->store.aws) : NULL;
+}
+
+static void
+show_config(const struct worker_program *program, const void *config)
+{
+	scoped_free char *shown = config_show(program->settings, config);
+	scoped_free char *keys = keys_source(config);
+	fputs(shown, stdout);
+	if (keys)
+		printf("# keys: %s\n", keys);
+}
+
+static bool
+serve(struct options *options, void *config, struct failure *why)
+{
+	scoped_free char *keys = keys_source(config);
+	if (keys)
+		log_info(NULL, "keys: %s", keys);
+	return manager_serve(options->program, config, load, options, why);
+}
+
 static int
 act(struct options *options, void *config, struct failure *why)
 {
@@ -260,9 +288,8 @@ act(struct options *options, void *config, struct failure *why)
 	if (strings_equal(options->verb, "check-config")) {
 		printf("the configuration is good\n");
 	} else if (strings_equal(options->verb, "show-config")) {
-		scoped_free char *shown = config_show(program->settings, config);
-		fputs(shown, stdout);
-	} else if (!manager_serve(program, config, load, options, why)) {
+		show_config(program, config);
+	} else if (!serve(options, config, why)) {
 		return failure_exit_status(why);
 	}
 	return EXIT_SUCCESS;

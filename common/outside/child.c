@@ -132,6 +132,18 @@ child_start(const struct child_start *start, pid_t *ret_pid, struct failure *why
 }
 
 void
+child_inherit(const char *const *withheld, struct strings *environment)
+{
+	for (char **variable = environ; *variable; variable++) {
+		const char *const *prefix = withheld;
+		while (*prefix && !starts_with(*variable, *prefix))
+			prefix++;
+		if (!*prefix)
+			strings_add(environment, *variable);
+	}
+}
+
+void
 child_become_subreaper(void)
 {
 	prctl(PR_SET_CHILD_SUBREAPER, 1);

@@ -21,8 +21,6 @@
 #define WORDS_LIMIT (64 * 1024) /* bytes of what ssh itself says */
 #define LAST_WORDS  1000        /* ms that ssh has for them when it ends */
 
-extern char **environ;
-
 struct ssh_stream;
 
 struct ssh_transport {
@@ -128,12 +126,13 @@ make_pipe(int *ret_read, int *ret_write, struct failure *why)
 static bool
 start_ssh(struct ssh_stream *stream, const struct ssh_address *address, struct failure *why)
 {
+	/* For the store and the queue: no business of ssh and what it is configured to start. */
+	static const char *const keys[] = {"AWS_", "CREDENTIALS_DIRECTORY=", NULL};
 	scoped(strings_done) struct strings arguments = STRINGS_INIT, environment = STRINGS_INIT;
 	scoped_fd int child_in = -1, child_out = -1, child_errors = -1;
 	if (!ssh_arguments(address, &arguments, why))
 		return false;
-	for (char **variable = environ; *variable; variable++)
-		strings_add(&environment, *variable);
+	child_inherit(keys, &environment);
 	if (!make_pipe(&child_in, &stream->to, why) || !make_pipe(&stream->from, &child_out, why)
 	    || !make_pipe(&stream->errors, &child_errors, why))
 		return false;

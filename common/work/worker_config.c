@@ -1,6 +1,7 @@
 #include "work/worker_config.h"
 
 #include <limits.h>
+#include <string.h>
 #include <unistd.h>
 
 #define DAY (24LL * 3600 * 1000)
@@ -141,6 +142,31 @@ static const struct setting rows[] = {
 
 const struct settings worker_settings_table = {
     .rows = rows, .count = sizeof rows / sizeof *rows, .more = &store_settings_table};
+
+bool
+worker_check_environment(const char *setting, const struct strings *environment,
+                         struct failure *why)
+{
+	for (size_t i = 0; i < environment->count; i++) {
+		const char *item = environment->items[i];
+		if (strcspn(item, "=") == 0)
+			return fail(why, FAILURE_CONFIGURATION,
+			            "%s: '%s' does not begin with a name", setting, item);
+		if (strchr(item, '='))
+			continue;
+		if (starts_with(item, "AWS_") || strings_equal(item, "CREDENTIALS_DIRECTORY"))
+			return fail(why, FAILURE_CONFIGURATION,
+			            "%s: %s leads to the worker's own keys, which no job gets",
+			            setting, item);
+	}
+	return true;
+}
+
+bool
+worker_needs_keys(const struct worker_config *config)
+{
+	return strings_equal(config->store.type, "s3") || strings_equal(config->queue_type, "sqs");
+}
 
 char *
 worker_name(const struct worker_config *config)

@@ -38,6 +38,10 @@ struct child_start {
  * that cannot be executed is a failure here. */
 bool must_check child_start(const struct child_start *start, pid_t *ret_pid, struct failure *why);
 
+/* Appends our own environment to *environment, but for what begins with one of the texts of the
+ * list, which ends with NULL: "LISTEN_". */
+void child_inherit(const char *const *withheld, struct strings *environment);
+
 /* This process adopts its descendants' orphans (PR_SET_CHILD_SUBREAPER). */
 void child_become_subreaper(void);
 /* No core dump, no ptrace, no /proc/PID/environ or mem for others of this user (PR_SET_DUMPABLE 0):

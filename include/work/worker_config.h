@@ -2,6 +2,7 @@
 #ifndef WORK_WORKER_CONFIG_H
 #define WORK_WORKER_CONFIG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/settings.h"
@@ -59,6 +60,12 @@ extern const struct settings worker_settings_table;
 		.help = "Where claims, reports and job directories lie. One worker each."          \
 	}
 
+/* Items are "NAME=VALUE" or "NAME", which passes on the worker's own value: not one by which the
+ * worker comes to its keys. setting: its name, for the message. */
+bool must_check worker_check_environment(const char *setting, const struct strings *environment,
+                                         struct failure *why);
+/* Do store or queue need keys for AWS (remote/credentials.h)? */
+bool worker_needs_keys(const struct worker_config *config);
 /* The worker's name: the setting, or the host's name. malloc'd. */
 char *worker_name(const struct worker_config *config);
 

@@ -103,6 +103,8 @@ def test_a_file_that_is_no_configuration(config, text, line, message):
     ("run-worker", "queue.lease: 1s", "less than 2s is lost before it can be extended"),
     ("build-worker", "build.artifact: x", "repository.url is not set"),
     ("build-worker", "repository.url: /x", "its protocol, file, is not among git.protocols"),
+    ("run-worker", "run.environment: [AWS_PROFILE]", "AWS_PROFILE leads to the worker's own keys"),
+    ("build-worker", "repository.url: https://a/b\nbuild.environment: [=x]", "does not begin with"),
     ("run-worker", "dashboard.password-file: /nowhere", "cannot open /nowhere"),
     ("run-worker", "dashboard.password-file: word", "'word' is no path"),
 ])

@@ -11,6 +11,8 @@ from make_repository import FIRST_COMMIT_TIME, commit_change, git
 
 PASSWORD = "correct-horse-battery-staple"
 TOKEN = "a-token-for-the-repository"
+KEY = "wJalrXUtnFEMI-K7MDENG-bPxRfiCY"  # for the store and the queue
+SECRETS = [PASSWORD, TOKEN, KEY]
 
 
 def snapshot(directory):
@@ -123,7 +125,7 @@ def test_fields_that_are_none(new_site, jar, victim, archive):
 SPY = "; ".join([
     "echo ENV", "env", "echo FDS", "ls /proc/self/fd | sort -n", "echo PROCESSES", "ls -d /proc/[0-9]*",
     "echo ARGUMENTS", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' ' '", "echo; echo FILES",
-    "cat {password} {token} {config} {status}", "ls -a {state} {store} {path} /root /home /var /run",
+    "cat {password} {token} {key} {credentials}/* {config} {status}", "ls -a {state} {store} {path} /root /home /var /run",
     "echo WRITES", "echo x > {victim}", "echo x > /usr/x", "echo x > /etc/x", "echo x > {path}/x",
     "rm -rf {store}", "echo; echo NETWORK", "timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}' && "
     "echo reached", "echo END"])
@@ -131,7 +133,20 @@ NAMES = {"PATH", "HOME", "TMPDIR", "LANG", "PWD", "OLDPWD", "SHLVL", "_", "JAVA_
 
 
 @pytest.fixture
-def spied(new_site, victim, jar, monkeypatch):
+def credentials(tmp_path, monkeypatch):
+    """Keys wherever the worker looks for them; the directory of systemd's."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+                 "AWS_CONTAINER_AUTHORIZATION_TOKEN"):
+        monkeypatch.setenv(name, KEY)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    file = tmp_path / "aws-credentials"
+    file.touch(0o600)
+    file.write_text(f"[default]\naws_access_key_id = AKIA1\naws_secret_access_key = {KEY}\n")
+    return tmp_path
+
+
+@pytest.fixture
+def spied(new_site, victim, jar, monkeypatch, credentials):
     """Makes a site with secrets, whose builds and runs look around: what they saw, and the site."""
     monkeypatch.setenv("MOOLLOY_SECRET_IN_THE_ENVIRONMENT", PASSWORD)
     monkeypatch.setenv("PASSED", "by wish")
@@ -140,13 +155,16 @@ def spied(new_site, victim, jar, monkeypatch):
         site = new_site(workers=[], password=PASSWORD)
         site.victim = victim(site)
         token = site.write_secret("token", TOKEN)
+        key = site.write_secret("key", KEY)
         site.start_workers([kind], start=False)
         worker = site.workers[0]
         spy = SPY.format(
-            password=site.password_file, token=token, config=worker.config, state=worker.state,
+            password=site.password_file, token=token, key=key, credentials=credentials,
+            config=worker.config, state=worker.state,
             status=worker.directory / f"{worker.program}.json", store=site.store, path=site.path,
             victim=site.victim, port=site.dashboard.port)
-        worker.configure(**{f"{kind}__network": network, f"{kind}__environment": ["PASSED", "A=B"]})
+        worker.configure(**{f"{kind}__network": network, f"{kind}__environment": ["PASSED", "A=B"]},
+                         aws__access_key_file=str(key), aws__secret_key_file=str(key))
         if kind == "build":
             worker.configure(git__token_file=str(token), build__commands=["bash spy.sh"])
             commit = commit_change(site.repository, {"spy.sh": spy + "; exit 3\n"}, "Look around")
@@ -181,7 +199,7 @@ def test_the_box(spied, kind, network):
     assert ("reached" in section(seen, "NETWORK")) == (network == "yes")
     assert site.victim.read_text() == "untouched\n"
     assert site.store.exists() and not (site.path / "x").exists()
-    for secret in (PASSWORD, TOKEN, site.dashboard.job(job["id"])["secret"]):
+    for secret in (*SECRETS, site.dashboard.job(job["id"])["secret"]):
         assert secret not in seen
 
 
@@ -192,17 +210,17 @@ def test_secrets_go_nowhere(spied, kind):
     site.workers[0].wait_until_idle()
     message = site.dashboard.job(job["id"])["secret"].encode()
     files = [path for path in site.path.rglob("*")
-             if path.is_file() and path not in (site.password_file, site.path / "token")]
+             if path.is_file() and path.name not in ("password", "token", "key")]
     assert len(files) > 10
     for path in files:
         content = path.read_bytes()
-        assert PASSWORD.encode() not in content and TOKEN.encode() not in content, path
+        assert not [secret for secret in SECRETS if secret.encode() in content], path
         # The message's secret is the dashboard's own, and the worker's until it has reported.
         assert message not in content or path.name.startswith("dashboard.db"), path
     for content in site.results(job).values() if kind == "run" else []:
-        assert content is None or PASSWORD.encode() not in content
+        assert content is None or not [secret for secret in SECRETS if secret.encode() in content]
     shown = site.workers[0].run("show-config").stdout
-    assert PASSWORD not in shown and TOKEN not in shown
+    assert not [secret for secret in SECRETS if secret in shown]
 
 
 def test_the_memory_of_a_worker_is_its_own(new_site, busy):

@@ -177,6 +177,23 @@ ends_descendants_that_hide(void **state)
 	assert_int_equal(child_end_descendants(), 0);
 }
 
+static void
+inherits_but_what_is_withheld(void **state)
+{
+	(void)state;
+	static const char *const withheld[] = {"CHILD_TEST_", "CHILD_WORD=", NULL};
+	scoped(strings_done) struct strings environment = STRINGS_INIT;
+	setenv("CHILD_TEST_A", "1", 1);
+	setenv("CHILD_WORD", "2", 1);
+	setenv("CHILD_WORDS", "3", 1);
+	child_inherit(withheld, &environment);
+	assert_true(strings_contain(&environment, "CHILD_WORDS=3"));
+	for (size_t i = 0; i < environment.count; i++) {
+		assert_false(starts_with(environment.items[i], "CHILD_TEST_"));
+		assert_false(starts_with(environment.items[i], "CHILD_WORD="));
+	}
+}
+
 int
 main(void)
 {
@@ -188,6 +205,7 @@ main(void)
 	    cmocka_unit_test(makes_a_session),
 	    cmocka_unit_test(names_a_program_that_is_not_there),
 	    cmocka_unit_test(ends_descendants_that_hide),
+	    cmocka_unit_test(inherits_but_what_is_withheld),
 	};
 	return cmocka_run_group_tests_name("child", tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@ import make_repository
 import models
 import programs
 import workers
+from fault_proxy import FaultProxy
 from s3_server import S3Server
 from site_of_programs import Site
 from sqs_server import SqsServer
@@ -103,6 +104,18 @@ def sqs_of_session(tmp_path_factory):
 def sqs_server(servers, request):
     """The SQS of all tests: each makes queues of its own."""
     return request.getfixturevalue("sqs_of_session")
+
+
+@pytest.fixture
+def s3_proxy(s3_server):
+    with FaultProxy("127.0.0.1", s3_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def sqs_proxy(sqs_server):
+    with FaultProxy("127.0.0.1", sqs_server.port) as proxy:
+        yield proxy
 
 
 def pytest_terminal_summary(terminalreporter):

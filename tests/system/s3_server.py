@@ -39,6 +39,7 @@ class S3Server:
         assert line.startswith("listening on http://"), (
             f"no S3 server (`make deps` installs python3-swift): {self.log_text()}")
         self.endpoint = line.split()[-1]
+        self.port = urllib.parse.urlsplit(self.endpoint).port
         for bucket in (self.bucket, self.ignoring_bucket, self.refusing_bucket):
             self.make_bucket(bucket)
 
@@ -54,13 +55,14 @@ class S3Server:
     # ---- requests ----
 
     def request(self, method, key="", body=b"", headers=(), query=(), bucket=None,
-                keys=None, region=None, when=None):
-        """A signed request. query: {name: value}. keys, region, when: to sign wrongly."""
+                endpoint=None, keys=None, region=None, when=None):
+        """A signed request. query: {name: value}. endpoint: of a proxy. keys, region, when: to sign
+        wrongly."""
         target = aws_signature.quote(f"/{bucket or self.bucket}/{key}", safe="/-._~")
         if query:
             target += "?" + urllib.parse.urlencode(sorted(query.items()),
                                                    quote_via=urllib.parse.quote)
-        host = urllib.parse.urlsplit(self.endpoint).netloc
+        host = urllib.parse.urlsplit(endpoint or self.endpoint).netloc
         signed = aws_signature.sign(
             method, target, {"Host": host, **dict(headers)}, body,
             keys or aws_signature.Keys(self.access_key, self.secret_key),

@@ -48,9 +48,9 @@ class SqsServer:
         self.emulator = urllib.parse.urlsplit(line.split()[-1]).netloc
         self.gate = Gate(("127.0.0.1", 0), GateHandler)
         self.gate.sqs = self
-        self.netloc = f"127.0.0.1:{self.gate.server_address[1]}"
-        self.endpoint = f"http://{self.netloc}"
-        self.thread = threading.Thread(target=self.gate.serve_forever, daemon=True)
+        self.port = self.gate.server_address[1]
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.thread = threading.Thread(target=self.gate.serve_forever, args=[0.01], daemon=True)
         self.thread.start()
 
     def log_text(self):
@@ -66,25 +66,29 @@ class SqsServer:
 
     # ---- requests ----
 
-    def signed(self, action, parameters, keys=None, region=None, service="sqs", when=None):
-        """A request's body and headers. keys, region, service, when: to sign wrongly."""
+    def signed(self, action, parameters, endpoint=None, keys=None, region=None, service="sqs",
+               when=None):
+        """A request's body and headers. endpoint: of a proxy. keys, region, service, when: to sign
+        wrongly."""
         body = json.dumps(parameters).encode()
-        headers = {"Host": self.netloc, "X-Amz-Target": f"AmazonSQS.{action}",
+        headers = {"Host": urllib.parse.urlsplit(endpoint or self.endpoint).netloc,
+                   "X-Amz-Target": f"AmazonSQS.{action}",
                    "Content-Type": "application/x-amz-json-1.0"}
         return body, aws_signature.sign(
             "POST", "/", headers, body, keys or self.keys[self.access_key],
             aws_signature.Scope(region or self.region, service), when)
 
     def post(self, body, headers):
-        connection = http.client.HTTPConnection(self.netloc, timeout=DEADLINE + LONGEST_POLL)
+        """To where the headers say that it is."""
+        connection = http.client.HTTPConnection(headers["host"], timeout=DEADLINE + LONGEST_POLL)
         try:
             connection.request("POST", "/", body, headers)
             return Answer(connection.getresponse())
         finally:
             connection.close()
 
-    def request(self, action, parameters, *arguments, **more):
-        return self.post(*self.signed(action, parameters, *arguments, **more))
+    def request(self, action, parameters, **more):
+        return self.post(*self.signed(action, parameters, **more))
 
     def call(self, action, **parameters):
         answer = self.request(action, parameters)

@@ -182,7 +182,7 @@ def test_sqs_long_poll(sqs_server, queue):
 def test_sqs_gives_nothing_to_a_client_that_is_gone(sqs_server, queue):
     body, headers = sqs_server.signed("ReceiveMessage",
                                       {"QueueUrl": queue, "WaitTimeSeconds": 20})
-    poll = http.client.HTTPConnection(sqs_server.netloc)
+    poll = http.client.HTTPConnection("127.0.0.1", sqs_server.port)
     poll.request("POST", "/", body, headers)
     wait_for(lambda: sqs_server.polls(queue) == 1, "the poll that waits")
     poll.close()
@@ -194,10 +194,10 @@ def test_sqs_gives_nothing_to_a_client_that_is_gone(sqs_server, queue):
 def test_sqs_takes_a_session_token(sqs_server, queue):
     keys = sqs_server.temporary
     purge = {"QueueUrl": queue}
-    assert sqs_server.request("PurgeQueue", purge, keys).status == 200
+    assert sqs_server.request("PurgeQueue", purge, keys=keys).status == 200
     sqs_server.expired.add(keys.access)
     try:
-        answer = sqs_server.request("PurgeQueue", purge, keys)
+        answer = sqs_server.request("PurgeQueue", purge, keys=keys)
     finally:
         sqs_server.expired.remove(keys.access)
     assert answer.status == 403

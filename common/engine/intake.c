@@ -30,6 +30,8 @@ void
 intake_done(struct intake *intake)
 {
 	queue_message_done(&intake->message);
+	claim_done(&intake->again);
+	failure_done(&intake->refused);
 	failure_done(&intake->why);
 	failure_done(&intake->tools);
 }
@@ -126,6 +128,55 @@ note(struct intake *intake, const struct failure *why)
 	failure_copy(&intake->why, why);
 }
 
+/* ---- kept claims: they are run again before anything is received ---- */
+
+static bool
+is_kept(const char *state_directory, const char *name, struct claim *ret_claim)
+{
+	scoped(claim_done) struct claim claim = CLAIM_INIT;
+	if (!claim_read(state_directory, name, &claim, NULL) || !claim.kept)
+		return false;
+	*ret_claim = claim;
+	claim = (struct claim)CLAIM_INIT;
+	return true;
+}
+
+/* Looks until there are none. */
+static bool
+find_kept(struct intake *intake, int64_t now)
+{
+	const char *state = intake->services->config->state_directory;
+	scoped(strings_done) struct strings names = STRINGS_INIT;
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	if (intake->again_due < 0 || now < intake->again_due)
+		return false;
+	intake->again_due = -1;
+	if (!claim_list(state, &names, &why))
+		log_failure(LEVEL_ERROR, NULL, &why, "cannot look for claims that are kept");
+	for (size_t i = 0; i < names.count && !intake->again.job.id; i++)
+		if (is_kept(state, names.items[i], &intake->again))
+			intake->again_due = now;
+	return intake->again.job.id;
+}
+
+void
+intake_run_again(struct intake *intake, int64_t due)
+{
+	intake->again_due = due;
+}
+
+static enum intake_result
+take_again(struct intake *intake, bool stopping, struct claim *ret_claim)
+{
+	scoped(claim_done) struct claim claim = intake->again;
+	intake->again = (struct claim)CLAIM_INIT;
+	if (stopping)
+		return INTAKE_NOTHING;
+	*ret_claim = claim;
+	claim = (struct claim)CLAIM_INIT;
+	return INTAKE_JOB;
+}
+
 /* ---- receiving ---- */
 
 static void
@@ -137,9 +188,13 @@ received(void *data, struct queue_message *message, const struct failure *why)
 		log_failure(intake->backoff.tries == 0 ? LEVEL_WARNING : LEVEL_DEBUG, NULL, why,
 		            "cannot receive from the queue");
 		intake->due = clock_ms() + backoff_next(&intake->backoff);
+		failure_copy(&intake->refused, why);
+		failure_copy(&intake->why, why);
 		return;
 	}
 	backoff_reset(&intake->backoff);
+	failure_clear(&intake->refused);
+	note(intake, &intake->refused);
 	/* A queue that does not wait must not make us turn in circles. */
 	if (!message && clock_ms() - intake->asked < BRIEF)
 		intake->due = clock_ms() + BRIEF;
@@ -154,7 +209,8 @@ intake_turn(struct intake *intake, const struct membership *membership, const st
             int64_t now)
 {
 	scoped(failure_done) struct failure why = FAILURE_INIT;
-	if (slot->state != SLOT_IDLE || intake->receiving || intake->message.body)
+	if (slot->state != SLOT_IDLE || intake->receiving || intake->message.body
+	    || intake->again.job.id)
 		return;
 	/* Registering is an event that brings the next turn; the rest must be looked at again. */
 	intake->unregistered = !is_registered(membership, &why);
@@ -165,11 +221,13 @@ intake_turn(struct intake *intake, const struct membership *membership, const st
 	if (now < intake->due)
 		return;
 	bool admitted = is_admitted(intake, membership, now, &why);
-	note(intake, &why);
+	note(intake, admitted ? &intake->refused : &why);
 	if (!admitted) {
 		intake->due = now + LOOK_AGAIN;
 		return;
 	}
+	if (find_kept(intake, now))
+		return;
 	intake->receiving = true;
 	intake->asked = now;
 	queue_receive(intake->services->queue, WAIT, received, intake);
@@ -191,7 +249,9 @@ intake_probe_again(struct intake *intake)
 int64_t
 intake_due(const struct intake *intake)
 {
-	return intake->receiving || intake->unregistered ? -1 : intake->due;
+	if (intake->receiving || intake->unregistered)
+		return -1;
+	return intake->again.job.id ? 0 : intake->due;
 }
 
 /* ---- taking what came ---- */
@@ -237,6 +297,8 @@ take_bad(const struct intake *intake, const struct claim *claim, const struct fa
 enum intake_result
 intake_take(struct intake *intake, bool stopping, struct claim *ret_claim, struct failure *why)
 {
+	if (intake->again.job.id)
+		return take_again(intake, stopping, ret_claim);
 	if (!intake->message.body)
 		return INTAKE_NOTHING;
 	scoped(claim_done) struct claim claim = {.message = intake->message};

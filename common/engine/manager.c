@@ -92,6 +92,8 @@ manager_collect(struct manager *m)
 	verdict_reach(found ? &told : NULL, slot->reason, &slot->how, &outcome);
 	if (settle_outcome(&m->services, &slot->claim, &outcome, slot->directory, &settled, &why)) {
 		m->settled[settled]++;
+		if (settled == SETTLED_HANDED_BACK && slot->claim.kept)
+			intake_run_again(&m->intake, clock_ms() + settings(m)->retry_delay);
 	} else {
 		/* The claim stays on disk; the next start settles it. */
 		struct subject about = slot_subject(slot);
@@ -142,6 +144,8 @@ manager_claim(struct manager *m)
 	log_failure(LEVEL_ERROR, &about, &why, "the job could not be started");
 	if (!settle_release(&m->services, &claim, settings(m)->retry_delay, true, &why))
 		log_failure(LEVEL_ERROR, &about, &why, "nor handed back: the next start will");
+	if (claim.kept)
+		intake_run_again(&m->intake, clock_ms() + settings(m)->retry_delay);
 }
 
 static const char *
@@ -336,6 +340,7 @@ reload(struct manager *m, struct failure *why)
 		settings_done(m->program->settings, m->config);
 		memcpy(m->config, fresh, size);
 		apply_settings(m);
+		credentials_forget(m->services.credentials);
 		intake_probe_again(&m->intake);
 		log_notice(NULL, "configuration reloaded");
 	} else {
@@ -466,11 +471,18 @@ open_services(struct manager *m, struct failure *why)
 	if (!loop_new(&services->loop, why))
 		return false;
 	services->http = http_client_new(services->loop);
-	struct queue_access access = {.client = services->http,
+	services->credentials = credentials_new(&config->store.aws, services->http);
+	struct queue_access access = {.loop = services->loop,
+	                              .client = services->http,
 	                              .dashboard = &services->dashboard,
 	                              .names = &config->queues,
 	                              .worker = m->name,
-	                              .lease_ms = config->queue_lease};
+	                              .lease_ms = config->queue_lease,
+	                              .credentials = services->credentials,
+	                              .endpoint = config->queue_endpoint,
+	                              .region = worker_queue_region(config),
+	                              .ca_file = config->queue_ca_file,
+	                              .hide_limit_ms = config->queue_hide_limit};
 	return queue_open(config->queue_type, &access, &services->queue, why)
 	       && outbox_open(config->state_directory, &services->outbox, why);
 }
@@ -522,6 +534,7 @@ manager_done(struct manager *m)
 	if (m->slot.loop)
 		slot_clear(&m->slot);
 	queue_close(&m->services.queue);
+	credentials_free(&m->services.credentials);
 	http_client_free(&m->services.http);
 	delivery_done(&m->delivery);
 	outbox_close(&m->services.outbox);

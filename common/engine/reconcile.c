@@ -36,11 +36,23 @@ settle_left_claim(const struct services *services, const struct claim *claim, st
 	return settle_outcome(services, claim, &outcome, directory, &settled, why);
 }
 
-/* A crash between the last letter and the claim's removal leaves both. */
+/* A crash between the last letter, or the next attempt's claim, and the claim's removal leaves
+ * both.
+ */
 static bool
 was_settled(const struct services *services, const struct claim *claim)
 {
-	return outbox_ends(services->outbox, claim->job.id, claim->job.attempt);
+	return outbox_ends(services->outbox, claim->job.id, claim->job.attempt)
+	       || claim_was_renewed(services->config->state_directory, claim);
+}
+
+/* A kept claim of an attempt that never began: it has no directory yet. */
+static bool
+is_waiting(const struct services *services, const struct claim *claim)
+{
+	scoped_free char *name = workspace_name(claim->job.id, claim->job.attempt);
+	scoped_free char *directory = workspace_path(services->config->state_directory, name);
+	return claim->kept && !file_exists(AT_FDCWD, directory);
 }
 
 static bool
@@ -55,6 +67,8 @@ reconcile_claim(const struct services *services, const char *name, struct failur
 	}
 	if (was_settled(services, &claim))
 		return claim_remove(state, &claim, why);
+	if (is_waiting(services, &claim))
+		return true;
 	return settle_left_claim(services, &claim, why);
 }
 

@@ -96,6 +96,8 @@ bool
 settle_release(const struct services *services, const struct claim *claim, int64_t delay_ms,
                bool handback, struct failure *why)
 {
+	if (claim->kept)
+		return claim_renew(services->config->state_directory, claim, handback, why);
 	return add_release(services, claim, delay_ms, handback, why)
 	       && (!claim->job.id || claim_remove(services->config->state_directory, claim, why));
 }
@@ -162,7 +164,8 @@ log_settled(const struct claim *claim, const struct outcome *outcome, enum settl
 	if (settled == SETTLED_LOST)
 		log_failure(LEVEL_WARNING, &about, &outcome->why, "dropped");
 	else if (settled == SETTLED_HANDED_BACK)
-		log_failure(LEVEL_WARNING, &about, &outcome->why, "handed back to the queue");
+		log_failure(LEVEL_WARNING, &about, &outcome->why, "%s",
+		            claim->kept ? "to be run again here" : "handed back to the queue");
 	else if (settled == SETTLED_FAILED)
 		log_failure(LEVEL_WARNING, &about, &outcome->why, "failed");
 	else if (outcome->why.code != FAILURE_NONE)

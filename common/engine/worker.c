@@ -202,21 +202,43 @@ read_instance(const struct options *options, struct worker_config *config, struc
 	           || config_read_file(table, config, own, why));
 }
 
+static bool
+is_address(const char *url)
+{
+	return url && (starts_with(url, "http://") || starts_with(url, "https://"))
+	       && !ends_with(url, "/");
+}
+
+static bool
+check_queue(const struct worker_config *config, struct failure *why)
+{
+	if (config->queue_lease > 0 && config->queue_lease < SHORTEST_LEASE)
+		return fail(why, FAILURE_CONFIGURATION,
+		            "queue.lease: less than 2s is lost before it can be extended");
+	if (!strings_equal(config->queue_type, "sqs"))
+		return true;
+	if (config->queue_endpoint && !is_address(config->queue_endpoint))
+		return fail(why, FAILURE_CONFIGURATION,
+		            "queue.endpoint: '%s' is no http:// or https:// address without a "
+		            "slash at the end",
+		            config->queue_endpoint);
+	return worker_queue_region(config)
+	       || fail(why, FAILURE_CONFIGURATION,
+	               "queue.region is not set: name the region of the queues, such as eu-west-1");
+}
+
 /* What the table cannot say of the settings that both workers share. */
 static bool
 check_shared(const struct worker_config *config, struct failure *why)
 {
 	const char *url = config->dashboard_url;
-	bool good = url && (starts_with(url, "http://") || starts_with(url, "https://"))
-	            && !ends_with(url, "/");
-	if (config->queue_lease > 0 && config->queue_lease < SHORTEST_LEASE)
-		return fail(why, FAILURE_CONFIGURATION,
-		            "queue.lease: less than 2s is lost before it can be extended");
-	return good
-	       || fail(why, FAILURE_CONFIGURATION,
-	               "dashboard.url: '%s' is no http:// or https:// address without a slash at "
-	               "the end",
-	               url ? url : "");
+	if (!is_address(url))
+		return fail(
+		    why, FAILURE_CONFIGURATION,
+		    "dashboard.url: '%s' is no http:// or https:// address without a slash at "
+		    "the end",
+		    url ? url : "");
+	return check_queue(config, why);
 }
 
 static bool

@@ -12,6 +12,7 @@
 #include "base/text.h"
 
 #define SHA256_BYTES 32
+#define MD5_BYTES    16
 
 struct digest {
 	EVP_MD_CTX *context;
@@ -96,6 +97,16 @@ digest_fd(int fd, const struct tick *tick, char ret_hex[SHA256_TEXT], struct fai
 			return fail(why, FAILURE_CANCELLED, "stopped while hashing");
 	}
 	digest_finish(&digest, ret_hex);
+	return true;
+}
+
+bool
+digest_md5(const void *bytes, size_t length, char ret_hex[MD5_TEXT])
+{
+	unsigned char hash[MD5_BYTES];
+	if (EVP_Digest(bytes, length, hash, NULL, EVP_md5(), NULL) != 1)
+		return false;
+	to_hex(hash, sizeof hash, ret_hex);
 	return true;
 }
 

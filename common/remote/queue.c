@@ -2,7 +2,7 @@
 
 #include "remote/queue_body.h"
 
-static const struct queue_body *const bodies[] = {&queue_dashboard};
+static const struct queue_body *const bodies[] = {&queue_dashboard, &queue_sqs};
 #define BODIES (sizeof bodies / sizeof *bodies)
 
 void
@@ -15,15 +15,24 @@ queue_message_done(struct queue_message *message)
 	*message = (struct queue_message)QUEUE_MESSAGE_INIT;
 }
 
+static struct queue *
+open_body(const struct queue_body *body, const struct queue_access *access)
+{
+	struct queue *queue = body->open(access);
+	queue->body = body;
+	queue->lease_ms = access->lease_ms ? access->lease_ms : body->lease_ms;
+	queue->hide_limit_ms = body->hide_limit_ms && access->hide_limit_ms ? access->hide_limit_ms
+	                                                                    : body->hide_limit_ms;
+	return queue;
+}
+
 bool
 queue_open(const char *type, const struct queue_access *access, struct queue **ret,
            struct failure *why)
 {
 	for (size_t i = 0; i < BODIES; i++)
 		if (strings_equal(bodies[i]->type, type)) {
-			*ret = bodies[i]->open(access);
-			(*ret)->lease_ms = access->lease_ms ? access->lease_ms
-			                                    : bodies[i]->lease_ms;
+			*ret = open_body(bodies[i], access);
 			return true;
 		}
 	return fail(why, FAILURE_CONFIGURATION, "queue.type: unknown type '%s'", type);
@@ -41,6 +50,19 @@ int64_t
 queue_lease_ms(const struct queue *queue)
 {
 	return queue->lease_ms;
+}
+
+int64_t
+queue_unclaimed_ms(const struct queue *queue)
+{
+	int64_t brief = queue->body->unclaimed_ms;
+	return brief && brief < queue->lease_ms ? brief : queue->lease_ms;
+}
+
+int64_t
+queue_hide_limit_ms(const struct queue *queue)
+{
+	return queue->hide_limit_ms;
 }
 
 void

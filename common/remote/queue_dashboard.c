@@ -28,7 +28,6 @@ static struct queue *
 open_queue(const struct queue_access *access)
 {
 	struct dashboard_queue *queue = allocate(sizeof *queue);
-	queue->queue.body = &queue_dashboard;
 	queue->access = *access;
 	return &queue->queue;
 }

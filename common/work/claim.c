@@ -22,7 +22,7 @@ claim_done(struct claim *claim)
 static char *
 name_of(const struct claim *claim)
 {
-	scoped_free char *name = workspace_name(claim->job.id, claim->job.attempt);
+	scoped_free char *name = workspace_name(claim->job.id, claim->message.attempt);
 	return format("%s.json", name);
 }
 
@@ -48,6 +48,8 @@ claim_write(const char *state_directory, const struct claim *claim, struct failu
 	js_set_integer(object, "attempt", message->attempt);
 	js_set_integer(object, "handbacks", message->handbacks);
 	js_set_string(object, "received", wall_text(wall_ms(), now));
+	if (claim->kept)
+		js_set_bool(object, "kept", true);
 	scoped_free char *pretty = js_pretty(object);
 	text_add_string(&text, pretty);
 	return file_replace(AT_FDCWD, path, &text, 0600, why);
@@ -110,12 +112,40 @@ claim_read(const char *state_directory, const char *name, struct claim *ret_clai
 	    != JOB_OURS)
 		return fail_within(why, "claim %s", name);
 	claim.job.attempt = claim.message.attempt;
+	claim.kept = js_true(object, "kept");
 	scoped_free char *own = name_of(&claim);
 	if (!strings_equal(own, name))
 		return fail(why, FAILURE_BAD_MESSAGE, "claim %s is that of %s", name, own);
 	*ret_claim = claim;
 	claim = (struct claim)CLAIM_INIT;
 	return true;
+}
+
+/* A look at the other: what both point to stays the first one's. */
+static struct claim
+next_attempt(const struct claim *claim, bool untried)
+{
+	struct claim next = *claim;
+	next.message.attempt++;
+	next.message.handbacks += untried;
+	return next;
+}
+
+bool
+claim_renew(const char *state_directory, const struct claim *claim, bool untried,
+            struct failure *why)
+{
+	const struct claim next = next_attempt(claim, untried);
+	return claim_write(state_directory, &next, why)
+	       && claim_remove(state_directory, claim, why);
+}
+
+bool
+claim_was_renewed(const char *state_directory, const struct claim *claim)
+{
+	const struct claim next = next_attempt(claim, false);
+	scoped_free char *path = path_of(state_directory, &next);
+	return claim->kept && file_exists(AT_FDCWD, path);
 }
 
 bool

@@ -52,9 +52,28 @@ static const struct setting rows[] = {
      .type = SETTING_CHOICE,
      .offset = AT(queue_type),
      .standard = "dashboard",
-     .choices = "dashboard",
+     .choices = "dashboard sqs",
      .fixed = true,
-     .help = "Where jobs come from: dashboard is the queue of moolloy-dashboard."},
+     .help = "Where jobs come from: dashboard is the queue of moolloy-dashboard, sqs is Amazon SQS "
+             "or what speaks like it; the setting queues names its queues, by name or URL, and the "
+             "settings aws.* its keys."},
+    {.name = "queue.endpoint",
+     .type = SETTING_STRING,
+     .offset = AT(queue_endpoint),
+     .fixed = true,
+     .help = "sqs: its address, http or https, without a slash at the end; empty: that of AWS for "
+             "queue.region."},
+    {.name = "queue.region",
+     .type = SETTING_STRING,
+     .offset = AT(queue_region),
+     .fixed = true,
+     .help = "sqs: the region of the queues, such as eu-west-1. With queue.endpoint it may be "
+             "empty: us-east-1."},
+    {.name = "queue.ca-file",
+     .type = SETTING_PATH,
+     .offset = AT(queue_ca_file),
+     .fixed = true,
+     .help = "sqs: PEM file of the authorities to trust for it; empty: the system's."},
     {.name = "queue.lease",
      .type = SETTING_DURATION,
      .offset = AT(queue_lease),
@@ -63,7 +82,17 @@ static const struct setting rows[] = {
      .fixed = true,
      .help = "How long a job stays hidden from other workers without a word from its own, which is "
              "how long it waits when a host is lost; extended every third of it. At least 2s; 0s: "
-             "2m."},
+             "2m, with sqs 1h."},
+    {.name = "queue.hide-limit",
+     .type = SETTING_DURATION,
+     .offset = AT(queue_hide_limit),
+     .standard = "690m",
+     .min = 2000,
+     .max = 710 * 60 * 1000,
+     .fixed = true,
+     .help = "sqs: a job that would be hidden from other workers for longer than this (SQS allows "
+             "12h) is taken off the queue: from then on its claim on this host is the only copy, "
+             "and to lose the host is to lose the job."},
     {.name = "runtime-directory",
      .type = SETTING_PATH,
      .offset = AT(runtime_directory),
@@ -166,6 +195,14 @@ bool
 worker_needs_keys(const struct worker_config *config)
 {
 	return strings_equal(config->store.type, "s3") || strings_equal(config->queue_type, "sqs");
+}
+
+const char *
+worker_queue_region(const struct worker_config *config)
+{
+	if (config->queue_region)
+		return config->queue_region;
+	return config->queue_endpoint ? "us-east-1" : NULL;
 }
 
 char *

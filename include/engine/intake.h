@@ -13,22 +13,28 @@ struct intake {
 	bool unregistered;            /* as last seen: nothing to do until that changes */
 	int64_t asked;                /* clock_ms() when it began */
 	struct queue_message message; /* that came; body NULL: none */
+	struct claim again;           /* kept, to be run again here; no job id: none */
+	int64_t again_due;            /* clock_ms() of the next look for such; -1: there are none */
 	struct backoff backoff;
-	int64_t due;          /* clock_ms() of the next receive */
-	struct failure why;   /* why no job is claimed; NONE if nothing stands against it */
-	int64_t probed;       /* clock_ms() of the last look at sandbox and tools; 0: look now */
-	struct failure tools; /* what that look found missing */
+	int64_t due;            /* clock_ms() of the next receive */
+	struct failure why;     /* why no job is claimed; NONE if nothing stands against it */
+	struct failure refused; /* by which the last receive failed */
+	int64_t probed;         /* clock_ms() of the last look at sandbox and tools; 0: look now */
+	struct failure tools;   /* what that look found missing */
 };
 
 void intake_init(struct intake *intake, const struct services *services);
 void intake_done(struct intake *intake);
-/* Asks the queue for a job if there is room and nothing stands against it. */
+/* Asks the queue for a job if there is room and nothing stands against it; before that looks for
+ * claims that are kept, of which the queue knows nothing any more. */
 void intake_turn(struct intake *intake, const struct membership *membership,
                  const struct slot *slot, int64_t now);
 /* Ends a wait that is under way; its answer still comes. */
 void intake_stop(struct intake *intake);
 /* Looks at sandbox and tools again before the next job: the configuration changed. */
 void intake_probe_again(struct intake *intake);
+/* A claim was renewed (work/claim.h): to be run again here, not before `due` (clock_ms()). */
+void intake_run_again(struct intake *intake, int64_t due);
 int64_t intake_due(const struct intake *intake);
 
 enum intake_result {

@@ -5,6 +5,7 @@
 #include "engine/program.h"
 #include "outside/http.h"
 #include "outside/loop.h"
+#include "remote/credentials.h"
 #include "remote/dashboard.h"
 #include "remote/queue.h"
 #include "work/outbox.h"
@@ -16,6 +17,7 @@ struct services {
 	const char *name;                   /* as registered */
 	struct loop *loop;
 	struct http_client *http;
+	struct credentials *credentials; /* for SQS */
 	struct dashboard_access dashboard;
 	struct queue *queue;
 	struct outbox *outbox;

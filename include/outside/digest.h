@@ -1,4 +1,4 @@
-/* SHA-256 and HMAC-SHA-256 (libcrypto). Hashes are 64 lower-case hex digits and a NUL. */
+/* SHA-256, HMAC-SHA-256 and MD5 (libcrypto). Hashes are 64 lower-case hex digits and a NUL. */
 #ifndef OUTSIDE_DIGEST_H
 #define OUTSIDE_DIGEST_H
 
@@ -10,6 +10,7 @@
 #include "base/tick.h"
 
 #define SHA256_TEXT 65
+#define MD5_TEXT    33
 
 /* A hash under way: new, update..., finish (which frees it). */
 struct digest;
@@ -23,6 +24,9 @@ void digest_bytes(const void *bytes, size_t length, char ret_hex[SHA256_TEXT]);
 /* From the fd's current position to its end. */
 bool must_check digest_fd(int fd, const struct tick *tick, char ret_hex[SHA256_TEXT],
                           struct failure *why);
+/* MD5 guards against damage on the way, not against malice. false: a system in FIPS mode has none.
+ */
+bool must_check digest_md5(const void *bytes, size_t length, char ret_hex[MD5_TEXT]);
 void digest_hmac(const char *key, const void *bytes, size_t length, char ret_hex[SHA256_TEXT]);
 /* Same length and bytes, in time that does not depend on where they differ. */
 bool digest_equal(const char *a, const char *b);

@@ -6,8 +6,10 @@
 #include "remote/queue.h"
 
 struct queue_body {
-	const char *type; /* value of queue.type */
-	int64_t lease_ms; /* where the setting says nothing */
+	const char *type;      /* value of queue.type */
+	int64_t lease_ms;      /* where the setting says nothing */
+	int64_t unclaimed_ms;  /* of a message that was only received; 0: the lease */
+	int64_t hide_limit_ms; /* where the setting says nothing; 0: there is none */
 	struct queue *(*open)(const struct queue_access *access);
 	void (*close)(struct queue *queue);
 	void (*receive)(struct queue *queue, int64_t wait_ms, queue_received *done, void *data);
@@ -20,9 +22,9 @@ struct queue_body {
 
 struct queue {
 	const struct queue_body *body;
-	int64_t lease_ms; /* set by queue_open() */
+	int64_t lease_ms, hide_limit_ms; /* set by queue_open() */
 };
 
-extern const struct queue_body queue_dashboard;
+extern const struct queue_body queue_dashboard, queue_sqs;
 
 #endif

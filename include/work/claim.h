@@ -14,6 +14,7 @@
 struct claim {
 	struct job job;
 	struct queue_message message;
+	bool kept; /* the queue has the message no more: this is the only copy */
 };
 #define CLAIM_INIT                                                                                 \
 	{                                                                                          \
@@ -30,6 +31,12 @@ bool must_check claim_remove(const char *state_directory, const struct claim *cl
 bool must_check claim_list(const char *state_directory, struct strings *names, struct failure *why);
 bool must_check claim_read(const char *state_directory, const char *name, struct claim *ret_claim,
                            struct failure *why);
+/* A kept claim goes on as that of the next attempt; untried: this one does not count. *claim is as
+ * it was. */
+bool must_check claim_renew(const char *state_directory, const struct claim *claim, bool untried,
+                            struct failure *why);
+/* Is the next attempt's claim there? Then this one was renewed, and not yet removed. */
+bool claim_was_renewed(const char *state_directory, const struct claim *claim);
 /* A claim that cannot be read goes to <state>/parked, so that it is seen and stops nothing. */
 bool must_check claim_park(const char *state_directory, const char *name, struct failure *why);
 

@@ -24,8 +24,12 @@ struct worker_config {
 	int64_t heartbeat_period;
 
 	char *queue_type;
-	int64_t queue_lease;   /* 0: what suits the type */
-	struct strings queues; /* in order of priority */
+	int64_t queue_lease;      /* 0: what suits the type */
+	char *queue_endpoint;     /* sqs; NULL: that of AWS for the region */
+	char *queue_region;       /* sqs; see worker_queue_region() */
+	char *queue_ca_file;      /* sqs */
+	int64_t queue_hide_limit; /* sqs */
+	struct strings queues;    /* in order of priority */
 
 	char *state_directory;
 	char *runtime_directory; /* status file and control socket */
@@ -68,5 +72,8 @@ bool must_check worker_check_environment(const char *setting, const struct strin
 bool worker_needs_keys(const struct worker_config *config);
 /* The worker's name: the setting, or the host's name. malloc'd. */
 char *worker_name(const struct worker_config *config);
+/* For what SQS's requests are signed: the setting, or us-east-1 where an endpoint is set; NULL:
+ * none. */
+const char *worker_queue_region(const struct worker_config *config);
 
 #endif

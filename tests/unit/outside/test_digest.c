@@ -127,6 +127,15 @@ tells_what_is_a_hash_and_what_is_equal(void **state)
 }
 
 static void
+hashes_as_sqs_does(void **state)
+{
+	(void)state;
+	char hex[MD5_TEXT];
+	assert_true(digest_md5("abc", 3, hex));
+	assert_string_equal(hex, "900150983cd24fb0d6963f7d28e17f72");
+}
+
+static void
 random_names_have_their_form(void **state)
 {
 	(void)state;
@@ -154,6 +163,7 @@ main(void)
 	    cmocka_unit_test(hashing_a_file_can_be_stopped_and_can_fail),
 	    cmocka_unit_test(signs_with_a_key),
 	    cmocka_unit_test(tells_what_is_a_hash_and_what_is_equal),
+	    cmocka_unit_test(hashes_as_sqs_does),
 	    cmocka_unit_test(random_names_have_their_form),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,11 +94,20 @@ retry(const struct errand *errand, const struct failure *why)
 	entry->due = clock_ms() + backoff_next(&entry->backoff);
 }
 
+/* The queue is another service, which may take what it is told while the dashboard does not. */
+static bool
+is_for_dashboard(const struct errand *errand)
+{
+	enum outbox_kind kind = errand->entry->kind;
+	return kind == OUTBOX_START || kind == OUTBOX_UPLOAD || kind == OUTBOX_FINISH;
+}
+
 static void
 delivered(const struct errand *errand)
 {
 	struct subject about = subject_of(errand->entry);
-	errand->delivery->last_success = clock_ms();
+	if (is_for_dashboard(errand))
+		errand->delivery->last_success = clock_ms();
 	if (errand->entry->kind == OUTBOX_FINISH || errand->entry->kind == OUTBOX_RELEASE)
 		log_info(&about, "delivered");
 	drop(errand);
@@ -119,10 +128,26 @@ finish_errand(struct errand *errand, const struct failure *why)
 	errand->entry = NULL;
 }
 
+/* Whatever stands between the dashboard and us, with its page of apology or its login page, may
+ * say 200 too. */
+static bool
+is_from_dashboard(const struct errand *errand, const struct http_answer *answer,
+                  struct failure *why)
+{
+	bool right = errand->entry->kind == OUTBOX_UPLOAD
+	                 ? answer->status == 303 || answer->status == 302
+	                 : starts_with(text_string(&answer->body), "OK");
+	return right
+	       || fail(why, FAILURE_BAD_ANSWER, "answered %d, but not as a dashboard does",
+	               answer->status);
+}
+
 static void
 dashboard_answered(void *data, const struct http_answer *answer, const struct failure *why)
 {
-	(void)answer;
+	scoped(failure_done) struct failure strange = FAILURE_INIT;
+	if (!why && !is_from_dashboard(data, answer, &strange))
+		why = &strange;
 	finish_errand(data, why);
 }
 

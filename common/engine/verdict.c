@@ -55,7 +55,7 @@ void
 verdict_reach(const struct outcome *told, enum stop_reason reason, const siginfo_t *how,
               struct outcome *ret_outcome)
 {
-	if (told && told->success)
+	if (told && told->success && reason != STOP_LEASE_LOST)
 		copy_outcome(told, ret_outcome);
 	else if (reason != STOP_NONE)
 		stopped(told, reason, ret_outcome);

@@ -10,13 +10,15 @@
 
 /*
  * told: what the runner left in outcome.json, or NULL; may be changed in place. how: of the dead
- *runner; NULL after a crash of the manager, when nobody saw it end. *ret_outcome is the caller's.
+ * runner; NULL after a crash of the manager, when nobody saw it end. *ret_outcome is the caller's.
  *
- *	last word    how it ended                        outcome
- *	success      any way                             success, also if we had just asked it to
- *stop other, none  after we stopped it                 handed-back or cancelled (our reason wins;
- *its word: details) failure      any way                             that failure, as told none a
- *signal that was not ours          runner-lost none         exit n internal
+ *	last word    how it ended                 outcome
+ *	any, none    after the lease was lost     lease-lost: the job is another worker's
+ *	success      in any other way             success, also if we had just asked it to stop
+ *	other, none  after we stopped it          handed-back or cancelled; its word: details
+ *	failure      in any other way             that failure, as told
+ *	none         a signal that was not ours   runner-lost
+ *	none         exit n                       internal
  */
 void verdict_reach(const struct outcome *told, enum stop_reason reason, const siginfo_t *how,
                    struct outcome *ret_outcome);

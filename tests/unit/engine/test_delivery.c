@@ -144,18 +144,19 @@ what_failed_is_told_again(void **state)
 	    {.bytes = ANSWER("503 Service Unavailable")},
 	    {.bytes = ANSWER("401 Unauthorized")},
 	    {.bytes = "", .length = 0, .then = THEN_RESET},
+	    {.bytes = OK_ANSWER("6", "<html>")},
 	    {.bytes = OK_ANSWER("2", "OK")},
 	};
 	struct post post;
-	post_open(&post, script, 4);
+	post_open(&post, script, 5);
 	add(&post, OUTBOX_FINISH, "1");
 	add(&post, OUTBOX_ACKNOWLEDGE, "1");
 	post_run(&post);
-	assert_int_equal(post.server.asked, 5);
-	for (size_t i = 0; i < 4; i++)
+	assert_int_equal(post.server.asked, 6);
+	for (size_t i = 0; i < 5; i++)
 		expect_asked(&post, i, "/jobs/1/finish");
-	assert_string_equal(body_of(&post.server, 3), "{}");
-	expect_asked(&post, 4, "/queue/acknowledge");
+	assert_string_equal(body_of(&post.server, 4), "{}");
+	expect_asked(&post, 5, "/queue/acknowledge");
 	assert_int_equal(outbox_parked(post.site.services.outbox), 0);
 	post_close(&post);
 }

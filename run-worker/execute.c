@@ -131,6 +131,9 @@ execute_moolloy(struct run_job *job)
 		return false;
 	if (job->result.end == COMMAND_STOPPED)
 		return fail(&job->why, FAILURE_CANCELLED, "moolloy was stopped");
+	/* What fails on a full disk says nothing of the model. */
+	if (job->result.status != 0 && !steps_have_room(job->steps, &job->why))
+		return false;
 	outcome->return_code = job->result.status;
 	outcome->wall_seconds = job->result.wall_seconds;
 	outcome->cpu_seconds = job->result.cpu_seconds;

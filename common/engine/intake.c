@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "engine/settle.h"
 #include "outside/child.h"
+#include "work/disk.h"
 
 #define WAIT          20000
 #define BRIEF         1000
@@ -83,6 +84,7 @@ has_space(const struct worker_config *config, struct failure *why)
 		return fail(why, FAILURE_DISK_FULL,
 		            "only %" PRId64 " inodes free in %s (disk.free-inodes)", inodes,
 		            config->state_directory);
+	disk_make_reserve(config->state_directory);
 	return true;
 }
 

@@ -61,13 +61,13 @@ tidy(const struct runner *runner)
 }
 
 /* Is this job's directory kept for people to look at? Then the policy is what it leaves to others.
- */
+ * One that filled the disk goes at once. */
 static bool
 is_kept(const struct runner *runner, struct workspace_policy *policy)
 {
 	int64_t bytes = 0;
 	scoped(failure_done) struct failure why = FAILURE_INIT;
-	if (runner->outcome->success)
+	if (runner->outcome->success || runner->outcome->why.code == FAILURE_DISK_FULL)
 		return false;
 	if (!tree_size(runner->directory_fd, ".", &bytes, &why))
 		log_failure(LEVEL_WARNING, &runner->steps.about, &why, "size not known");
@@ -124,14 +124,34 @@ do_job(const struct worker_program *program, struct runner *runner)
 }
 
 static bool
+leave_word(const struct runner *runner, struct failure *why)
+{
+	const struct worker_config *config = runner->config;
+	return outcome_write(runner->outcome, runner->directory_fd, why)
+	       || (disk_gave_up_reserve(config->state_directory, why)
+	           && outcome_write(runner->outcome, runner->directory_fd, why));
+}
+
+static void
+watch_disk(struct runner *runner)
+{
+	const struct worker_config *config = runner->config;
+	int64_t stop = config->stop_bytes, claim = config->free_bytes;
+	runner->steps.disk = (struct disk_watch){.directory = runner->directory,
+	                                         .job_bytes = config->job_bytes,
+	                                         .free_bytes = stop < claim ? stop : claim};
+}
+
+static bool
 run(const struct worker_program *program, struct runner *runner, bool by_hand, struct failure *why)
 {
 	if (!directory_open(AT_FDCWD, runner->directory, &runner->directory_fd, why))
 		return false;
 	runner->steps.about.job = runner->job->id;
 	runner->steps.about.attempt = runner->job->attempt;
+	watch_disk(runner);
 	do_job(program, runner);
-	if (!outcome_write(runner->outcome, runner->directory_fd, why))
+	if (!leave_word(runner, why))
 		return false;
 	if (by_hand) {
 		print_outcome(runner);

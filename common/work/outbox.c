@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "outside/json.h"
+#include "work/disk.h"
 
 #define LETTER_LIMIT   (1024 * 1024)
 #define SEQUENCE_LIMIT 9999999999999999 /* of 16 digits, so that names sort */
@@ -18,6 +19,7 @@
 #define RETRY_CAP   30000
 
 struct outbox {
+	char *state;           /* the directory above */
 	int directory, parked; /* fds */
 	uint64_t last;         /* sequence number given last */
 	int64_t parked_count;
@@ -235,6 +237,7 @@ outbox_open(const char *state_directory, struct outbox **ret, struct failure *wh
 {
 	scoped(outbox_close) struct outbox *outbox = allocate(sizeof *outbox);
 	outbox->directory = outbox->parked = -1;
+	outbox->state = copy_string(state_directory);
 	if (!open_directory(state_directory, "outbox", &outbox->directory, why)
 	    || !open_directory(state_directory, "parked", &outbox->parked, why)
 	    || !read_entries(outbox, why) || !outbox_count_parked(outbox, why))
@@ -254,6 +257,7 @@ outbox_close(struct outbox **outbox)
 	for (size_t i = 0; i < (*outbox)->count; i++)
 		free_entry((*outbox)->entries[i]);
 	free((*outbox)->entries);
+	free((*outbox)->state);
 	close_fd(&(*outbox)->directory);
 	close_fd(&(*outbox)->parked);
 	free_pointer(outbox);
@@ -311,7 +315,8 @@ outbox_add(struct outbox *outbox, const struct outbox_letter *letter, struct fai
 	uint64_t sequence = ++outbox->last;
 	scoped_free char *name = format("%016" PRIu64 "-%s-%d-%s.json", sequence, letter->job,
 	                                letter->attempt, kind_names[letter->kind]);
-	if (!put_in(outbox, name, letter, why))
+	if (!put_in(outbox, name, letter, why)
+	    && !(disk_gave_up_reserve(outbox->state, why) && put_in(outbox, name, letter, why)))
 		return false;
 	append(outbox, entry_from_name(name, &sequence));
 	return true;

@@ -77,6 +77,12 @@ steps_begin(struct steps *steps, const char *name, struct failure *why)
 }
 
 bool
+steps_have_room(const struct steps *steps, struct failure *why)
+{
+	return steps->full.code == FAILURE_NONE && disk_look_now(&steps->disk, why);
+}
+
+bool
 steps_end(struct steps *steps, bool worked, struct failure *why)
 {
 	int64_t took = clock_ms() - steps->began;
@@ -88,6 +94,9 @@ steps_end(struct steps *steps, bool worked, struct failure *why)
 		log_info(&steps->about, "done in %s", rough);
 		return true;
 	}
+	/* Whatever went wrong with the disk full went wrong because of it. */
+	if (!steps_have_room(steps, &steps->full))
+		failure_copy(why, &steps->full);
 	if (!why->step)
 		why->step = steps->about.step;
 	log_failure(LEVEL_WARNING, &steps->about, why, "failed after %s", rough);
@@ -137,7 +146,7 @@ on_tick(void *data, int64_t done, int64_t total)
 		steps->logged = now;
 		log_progress(steps, done, total);
 	}
-	return !cancelled;
+	return !cancelled && disk_look(&steps->disk, &steps->full);
 }
 
 struct tick
@@ -152,5 +161,6 @@ void
 steps_done(struct steps *steps)
 {
 	js_drop(&steps->timings);
+	failure_done(&steps->full);
 	*steps = (struct steps)STEPS_INIT;
 }

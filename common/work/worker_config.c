@@ -167,6 +167,18 @@ static const struct setting rows[] = {
      .standard = "10000",
      .max = INT64_MAX,
      .help = "With fewer free inodes than this in the state directory no job is claimed."},
+    {.name = "disk.stop-bytes",
+     .type = SETTING_SIZE,
+     .offset = AT(stop_bytes),
+     .standard = "512MiB",
+     .help = "With less room than this, and than disk.free-bytes, the running job is stopped and "
+             "handed back."},
+    {.name = "disk.job-bytes",
+     .type = SETTING_SIZE,
+     .offset = AT(job_bytes),
+     .standard = "0",
+     .help = "A job whose directory holds more is stopped and handed back; 0: it may fill the disk "
+             "up to disk.stop-bytes."},
 };
 
 const struct settings worker_settings_table = {

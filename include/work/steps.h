@@ -22,6 +22,7 @@
 #include "base/failure.h"
 #include "base/log.h"
 #include "base/tick.h"
+#include "work/disk.h"
 
 struct json_t;
 
@@ -35,6 +36,8 @@ struct steps {
 	    logged; /* clock_ms() of the last progress line, and of the last one in the log */
 	int64_t last_done;      /* what the last progress line of the current tick said */
 	struct json_t *timings; /* seconds a step */
+	struct disk_watch disk; /* what the job may take of it; without a directory: not watched */
+	struct failure full;    /* what the watch stopped the step for */
 };
 #define STEPS_INIT                                                                                 \
 	{                                                                                          \
@@ -45,8 +48,11 @@ bool must_check steps_begin(struct steps *steps, const char *name, struct failur
 /* worked: what the step's function returned. Returns it. */
 bool must_check steps_end(struct steps *steps, bool worked, struct failure *why);
 /* For the long work of the current step: tells progress at most every 500 ms (log: every 10 s),
- * returns false once the job is cancelled. Valid until the next step. unit: a string constant. */
+ * returns false once the job is cancelled or takes too much of the disk, which the step's failure
+ * then says. Valid until the next step. unit: a string constant. */
 struct tick steps_tick(struct steps *steps, const char *unit);
+/* Is the disk not too full for the job, now? For steps whose failure is a result. */
+bool must_check steps_have_room(const struct steps *steps, struct failure *why);
 void steps_done(struct steps *steps);
 
 /* SIGTERM and SIGINT mean: cancelled. The first thing a runner does. */

@@ -42,6 +42,8 @@ struct worker_config {
 	int64_t outbox_limit;   /* entries waiting; at it no job is claimed */
 	int64_t keep_failed_count, keep_failed_bytes, keep_failed_age;
 	int64_t free_bytes, free_inodes; /* reserve below which no job is claimed */
+	int64_t stop_bytes;              /* and below which the running one is stopped */
+	int64_t job_bytes;               /* a job's directory may hold; 0: whatever fits */
 };
 
 extern const struct settings worker_settings_table;

@@ -21,6 +21,7 @@ struct build_job {
 	struct store_object stored;      /* lookup, upload: the jar in the store */
 	bool built;                      /* lookup: somebody built this commit already */
 	bool replace;                    /* lookup: what is stored is damaged */
+	char replaced[STORE_VERSION];    /* lookup: the version of that */
 	struct repository_access access; /* clone */
 	char *tree;                      /* clone: absolute path of the repository */
 };

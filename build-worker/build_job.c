@@ -48,8 +48,12 @@ fail_in_time(struct build_job *job, const struct deadline *deadline)
 static bool
 look_up(struct build_job *job)
 {
+	const struct tick tick = steps_tick(job->steps, "bytes");
 	job->key = format("builds/%s.jar", job->job->commit);
-	return store_open(&job->config->worker.store, &job->store, &job->why) && jar_adopt(job);
+	if (!store_open(&job->config->worker.store, &job->store, &job->why))
+		return false;
+	store_set_tick(job->store, &tick);
+	return jar_adopt(job);
 }
 
 static bool

@@ -38,6 +38,7 @@ bool
 jar_adopt(struct build_job *job)
 {
 	struct store_object metadata, bytes;
+	job->replace = false;
 	if (!store_head(job->store, job->key, &metadata, &job->why)) {
 		bool absent = job->why.code == FAILURE_NOT_FOUND;
 		if (absent)
@@ -51,6 +52,7 @@ jar_adopt(struct build_job *job)
 	log_warning(&job->steps->about, "%s hashes to %s, not to %s: damaged, building it again",
 	            job->key, bytes.sha256, metadata.sha256);
 	job->replace = true;
+	memcpy(job->replaced, bytes.version, sizeof bytes.version);
 	return true;
 }
 
@@ -87,7 +89,9 @@ put(struct build_job *job, int fd)
 		return fail_errno(&job->why, "cannot read %s", job->config->artifact);
 	if (!digest_fd(fd, &tick, sha256, &job->why))
 		return false;
-	const struct store_put how = {.once = !job->replace, .sha256 = sha256};
+	const struct store_put how = {.once = !job->replace,
+	                              .replaces = job->replace ? job->replaced : NULL,
+	                              .sha256 = sha256};
 	return store_put_fd(job->store, job->key, fd, &how, &tick, &job->stored, &job->why);
 }
 

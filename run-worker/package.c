@@ -7,6 +7,8 @@
 #include "outside/archive.h"
 #include "outside/json.h"
 
+#define EARLIER 10 /* attempts whose unfinished uploads are looked for */
+
 /* ---- the populated model ---- */
 
 static bool
@@ -152,6 +154,23 @@ add_descriptions(const struct run_job *job, struct archive_writer *writer, struc
 	       && archive_add_bytes(writer, "comparison.json", &comparison, why);
 }
 
+static char *
+result_key(const struct run_job *job, int attempt)
+{
+	return format("results/%s-%d%s", job->job->id, attempt,
+	              archive_ending(job->config->compression));
+}
+
+/* What attempts before this one may have begun to upload. */
+static void
+list_earlier(const struct run_job *job, struct strings *keys)
+{
+	for (int i = 1; i < job->job->attempt && i <= EARLIER; i++) {
+		scoped_free char *key = result_key(job, job->job->attempt - i);
+		strings_add(keys, key);
+	}
+}
+
 /* A tarball on its way. */
 struct sending {
 	struct store_upload *upload;
@@ -188,10 +207,11 @@ bool
 package_results(struct run_job *job)
 {
 	scoped(store_upload_drop) struct store_upload *upload = NULL;
-	const struct store_put put = {.once = false};
+	scoped(strings_done) struct strings earlier = STRINGS_INIT;
+	const struct store_put put = {.earlier = &earlier};
 	struct store_object object;
-	scoped_free char *key = format("results/%s-%d%s", job->job->id, job->job->attempt,
-	                               archive_ending(job->config->compression));
+	scoped_free char *key = result_key(job, job->job->attempt);
+	list_earlier(job, &earlier);
 	if (!store_upload_begin(job->store, key, &put, &upload, &job->why)
 	    || !write_results(job, upload) || !store_upload_finish(&upload, &object, &job->why))
 		return false;

@@ -105,9 +105,12 @@ get_jar(struct run_job *job, int fd)
 static bool
 fetch_jar(struct run_job *job)
 {
+	const struct tick tick = steps_tick(job->steps, "bytes");
 	scoped_fd int fd = -1;
-	return store_open(&job->config->worker.store, &job->store, &job->why)
-	       && find_wanted_hash(job) && create(job, "run/moolloy.jar", &fd) && get_jar(job, fd);
+	if (!store_open(&job->config->worker.store, &job->store, &job->why))
+		return false;
+	store_set_tick(job->store, &tick);
+	return find_wanted_hash(job) && create(job, "run/moolloy.jar", &fd) && get_jar(job, fd);
 }
 
 /* A cache that cannot be written costs the next run a download, no more. */

@@ -16,7 +16,9 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "outside/json.h"
+#include "work/config.h"
 #include "work/outcome.h"
+#include "workerctl_store.h"
 
 #define RUNTIME_DIRECTORY "/run/moolloy-workers"
 #define STATE_DIRECTORY   "/var/lib/moolloy-workers"
@@ -26,8 +28,11 @@
 struct call {
 	const char *runtime, *state; /* directories */
 	bool json;
+	const char *config; /* file, for store; or NULL */
+	bool replace;
 	const char *verb;
 	const char *argument; /* or NULL */
+	char **more;          /* what follows; ends with NULL */
 };
 
 /* ---- files of a worker ---- */
@@ -363,6 +368,23 @@ do_memory(const struct call *call, struct failure *why)
 	return true;
 }
 
+/* ---- the store ---- */
+
+static bool
+do_store(const struct call *call, struct failure *why)
+{
+	const char *key = call->more[0];
+	const char *file = key ? call->more[1] : NULL;
+	if (file && call->more[2])
+		return fail(why, FAILURE_USAGE, "'%s' is one argument too many", call->more[2]);
+	const struct store_call store = {.config = call->config,
+	                                 .replace = call->replace,
+	                                 .verb = call->argument,
+	                                 .key = key,
+	                                 .file = file};
+	return store_call(&store, why);
+}
+
 /* ---- the command line ---- */
 
 static const struct verb {
@@ -381,6 +403,8 @@ static const struct verb {
      do_ask},
     {"reload", "WORKER", "read the configuration again", do_ask},
     {"memory", "WORKER", "memory and CPU time of its manager", do_memory},
+    {"store", "VERB KEY [FILE]", "head, get or put an object of the store: is it within reach?",
+     do_store},
 };
 #define VERBS (sizeof verbs / sizeof *verbs)
 
@@ -388,20 +412,25 @@ static void
 print_help(void)
 {
 	printf("Usage: moolloy-workerctl [OPTION...] VERB [WORKER|CODE]\n"
+	       "       moolloy-workerctl [OPTION...] store head KEY | get KEY FILE | put KEY FILE\n"
 	       "Tells what moolloy's workers are doing, and tells them what to do.\n\nVerbs:\n");
 	for (size_t i = 0; i < VERBS; i++)
-		printf("  %-8s %-9s %s\n", verbs[i].name, verbs[i].argument, verbs[i].help);
+		printf("  %-8s %-15s %s\n", verbs[i].name, verbs[i].argument, verbs[i].help);
 	printf("\nWORKER is build-worker or run-worker, or an instance: run-worker@2.\n\nOptions:\n"
 	       "  --runtime-directory DIR  where status files and sockets lie (" RUNTIME_DIRECTORY
 	       ")\n"
 	       "  --state-directory DIR    what lies above the workers' state (" STATE_DIRECTORY
 	       ")\n"
 	       "  --json                   answers of status and of the asking verbs as JSON\n"
+	       "  --config FILE            store: whose settings store.* and aws.* count "
+	       "(" CONFIG_COMMON ")\n"
+	       "  --replace                store put: also over what lies there\n"
 	       "  --version                print the version\n"
 	       "  --help                   print this help\n\n"
-	       "Exit status: 0 done, 1 the worker refused, 64 wrong usage, 75 no such worker, or "
-	       "it does not\n"
-	       "answer. See also moolloy-build-worker(8), moolloy-run-worker(8).\n");
+	       "Exit status: 0 done, 1 the worker refused, or the store has it otherwise, 64 wrong "
+	       "usage, 75 no\n"
+	       "such worker or object, or no good answer, 78 wrong configuration. See also "
+	       "moolloy-build-worker(8), moolloy-run-worker(8).\n");
 }
 
 static const struct verb *
@@ -420,6 +449,8 @@ read_options(int argc, char **argv, struct call *call, bool *done, struct failur
 	static const struct option known[] = {{"runtime-directory", required_argument, NULL, 'r'},
 	                                      {"state-directory", required_argument, NULL, 's'},
 	                                      {"json", no_argument, NULL, 'j'},
+	                                      {"config", required_argument, NULL, 'c'},
+	                                      {"replace", no_argument, NULL, 'p'},
 	                                      {"version", no_argument, NULL, 'v'},
 	                                      {"help", no_argument, NULL, 'h'},
 	                                      {NULL, 0, NULL, 0}};
@@ -432,6 +463,10 @@ read_options(int argc, char **argv, struct call *call, bool *done, struct failur
 			call->state = optarg;
 		else if (option == 'j')
 			call->json = true;
+		else if (option == 'c')
+			call->config = optarg;
+		else if (option == 'p')
+			call->replace = true;
 		else if (option == 'v')
 			printf("moolloy-workerctl %s\n", MOOLLOY_VERSION);
 		else if (option == 'h')
@@ -441,8 +476,7 @@ read_options(int argc, char **argv, struct call *call, bool *done, struct failur
 	}
 	call->verb = argv[optind];
 	call->argument = call->verb ? argv[optind + 1] : NULL;
-	if (call->argument && argv[optind + 2])
-		return fail(why, FAILURE_USAGE, "'%s' is one argument too many", argv[optind + 2]);
+	call->more = call->argument ? argv + optind + 2 : argv + argc;
 	return true;
 }
 
@@ -458,7 +492,9 @@ run(int argc, char **argv, struct failure *why)
 		return fail(why, FAILURE_USAGE, "%s%s; see moolloy-workerctl --help",
 		            call.verb ? "unknown verb " : "what is to be done?",
 		            call.verb ? call.verb : "");
-	if (!call.argument && verb->argument[0] != '[')
+	if (verb->act != do_store && call.more[0])
+		return fail(why, FAILURE_USAGE, "'%s' is one argument too many", call.more[0]);
+	if (!call.argument && verb->argument[0] == 'W')
 		return fail(why, FAILURE_USAGE, "%s of which worker? build-worker or run-worker",
 		            verb->name);
 	return verb->act(&call, why);
@@ -470,8 +506,13 @@ main(int argc, char **argv)
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	if (run(argc, argv, &why))
 		return EXIT_SUCCESS;
-	fprintf(stderr, "moolloy-workerctl: %s\n", why.message);
-	if (why.code == FAILURE_USAGE)
-		return EX_USAGE;
-	return why.code == FAILURE_REJECTED ? EXIT_FAILURE : EX_TEMPFAIL;
+	fprintf(stderr, "moolloy-workerctl: %s [%s]\n", why.message, failure_name(why.code));
+	switch (why.code) {
+	case FAILURE_REJECTED:
+	case FAILURE_EXISTS:
+	case FAILURE_HASH_MISMATCH:
+		return EXIT_FAILURE;
+	default:
+		return failure_exit_status(&why);
+	}
 }

@@ -238,7 +238,7 @@ check_shared(const struct worker_config *config, struct failure *why)
 		    "dashboard.url: '%s' is no http:// or https:// address without a slash at "
 		    "the end",
 		    url ? url : "");
-	return check_queue(config, why);
+	return check_queue(config, why) && store_check(&config->store, why);
 }
 
 static bool

@@ -89,6 +89,15 @@ http_start(struct http_client *client, const struct http_request *request, http_
 	return call;
 }
 
+const struct http_answer *
+http_call_answer(struct http_call *call)
+{
+	long status = 0;
+	curl_easy_getinfo(call->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+	call->transfer.answer.status = (int)status;
+	return &call->transfer.answer;
+}
+
 void
 http_cancel(struct http_call **call)
 {

@@ -8,59 +8,146 @@
 #define KEY_LIMIT       1024
 #define COMPONENT_LIMIT 200
 
-static const struct store_body *const bodies[] = {&store_directory};
+static const struct store_body *const bodies[] = {&store_directory, &store_s3};
 #define BODIES (sizeof bodies / sizeof *bodies)
+
+#define AT(field) offsetof(struct store_settings, field)
 
 static const struct setting rows[] = {
     {.name = "store.type",
      .type = SETTING_CHOICE,
-     .offset = offsetof(struct store_settings, type),
+     .offset = AT(type),
      .standard = "directory",
-     .choices = "directory",
+     .choices = "directory s3",
      .fixed = true,
-     .help = "Where jars, models and results lie: directory is one on this machine."},
+     .help = "Where jars, models and results lie: directory is one on this machine, s3 a bucket of "
+             "Amazon S3 or of a server that speaks like it."},
     {.name = "store.path",
      .type = SETTING_PATH,
-     .offset = offsetof(struct store_settings, path),
+     .offset = AT(path),
      .standard = "/var/lib/moolloy-workers/store",
      .fixed = true,
      .help = "The store's directory; the dashboard and the workers must name the same one."},
+    {.name = "store.bucket",
+     .type = SETTING_STRING,
+     .offset = AT(bucket),
+     .fixed = true,
+     .help = "For store.type s3: the bucket. Give it a lifecycle rule that ends incomplete "
+             "multipart uploads after some days, for what dead workers leave."},
+    {.name = "store.region",
+     .type = SETTING_STRING,
+     .offset = AT(region),
+     .standard = "us-east-1",
+     .fixed = true,
+     .help = "Where the bucket lies; us-east-1 suits most servers that have no regions."},
+    {.name = "store.endpoint",
+     .type = SETTING_STRING,
+     .offset = AT(endpoint),
+     .fixed = true,
+     .help = "Address of the S3 server, http or https, without a slash at the end; empty: "
+             "Amazon's own for the region."},
+    {.name = "store.path-style",
+     .type = SETTING_CHOICE,
+     .offset = AT(path_style),
+     .standard = "auto",
+     .choices = "auto yes no",
+     .fixed = true,
+     .help = "Does the bucket's name stand in the path of addresses (yes) or before the host's "
+             "name (no)? auto: in the path if store.endpoint is set or the name has a dot."},
+    {.name = "store.prefix",
+     .type = SETTING_STRING,
+     .offset = AT(prefix),
+     .fixed = true,
+     .help = "What stands before every key in the bucket, and a slash after it, for a bucket that "
+             "holds other things too."},
+    {.name = "store.ca-file",
+     .type = SETTING_PATH,
+     .offset = AT(ca_file),
+     .fixed = true,
+     .help = "PEM file of the authorities to trust for store.endpoint; empty: the system's."},
+    {.name = "store.part-size",
+     .type = SETTING_SIZE,
+     .offset = AT(part_size),
+     .standard = "8MiB",
+     .min = (int64_t)5 << 20,
+     .max = (int64_t)1 << 30,
+     .fixed = true,
+     .help = "What is larger than 16MiB goes into the bucket in parts of this size, at most "
+             "10,000 of them. An upload takes (store.concurrency + 1) times as much memory."},
+    {.name = "store.concurrency",
+     .type = SETTING_NUMBER,
+     .offset = AT(concurrency),
+     .standard = "4",
+     .min = 1,
+     .max = 16,
+     .fixed = true,
+     .help = "How many parts of an object are under way at a time."},
+    {.name = "store.stall-timeout",
+     .type = SETTING_DURATION,
+     .offset = AT(stall_timeout),
+     .standard = "60s",
+     .min = 1000,
+     .max = 3600000,
+     .fixed = true,
+     .help = "A connection to the S3 server that moves no byte for so long is given up, and the "
+             "request tried again."},
     {.name = "aws.access-key-file",
      .type = SETTING_SECRET,
-     .offset = offsetof(struct store_settings, aws.access_key),
+     .offset = AT(aws.access_key),
      .help = "The id of the access key for S3 and SQS: file whose first line it is; a name without "
              "a slash is a systemd credential. Empty, with aws.secret-key-file: the keys come from "
              "the environment, aws.credentials-file, the systemd credential aws-credentials, the "
              "container's endpoint or the EC2 instance's role, whichever of these is there first."},
     {.name = "aws.secret-key-file",
      .type = SETTING_SECRET,
-     .offset = offsetof(struct store_settings, aws.secret_key),
+     .offset = AT(aws.secret_key),
      .help = "The secret of that access key, in the same way."},
     {.name = "aws.session-token-file",
      .type = SETTING_SECRET,
-     .offset = offsetof(struct store_settings, aws.session_token),
+     .offset = AT(aws.session_token),
      .help = "The session token, in the same way, where that key is a temporary one."},
     {.name = "aws.credentials-file",
      .type = SETTING_PATH,
-     .offset = offsetof(struct store_settings, aws.credentials_file),
+     .offset = AT(aws.credentials_file),
      .help = "File of access keys as the AWS tools write it; empty: AWS_SHARED_CREDENTIALS_FILE, "
              "else .aws/credentials in the home directory."},
     {.name = "aws.profile",
      .type = SETTING_STRING,
-     .offset = offsetof(struct store_settings, aws.profile),
+     .offset = AT(aws.profile),
      .help = "The section of that file, or of the systemd credential, to take; empty: AWS_PROFILE, "
              "else default."},
 };
 
 const struct settings store_settings_table = {.rows = rows, .count = sizeof rows / sizeof *rows};
 
+static const struct store_body *
+find_body(const char *type, struct failure *why)
+{
+	for (size_t i = 0; i < BODIES; i++)
+		if (strings_equal(bodies[i]->type, type))
+			return bodies[i];
+	fail(why, FAILURE_CONFIGURATION, "store.type: unknown type '%s'", type);
+	return NULL;
+}
+
+bool
+store_check(const struct store_settings *settings, struct failure *why)
+{
+	const struct store_body *body = find_body(settings->type, why);
+	return body && (!body->check || body->check(settings, why));
+}
+
 bool
 store_open(const struct store_settings *settings, struct store **ret, struct failure *why)
 {
-	for (size_t i = 0; i < BODIES; i++)
-		if (strings_equal(bodies[i]->type, settings->type))
-			return bodies[i]->open(settings, ret, why);
-	return fail(why, FAILURE_CONFIGURATION, "store.type: unknown type '%s'", settings->type);
+	const struct store_body *body = find_body(settings->type, why);
+	return body && body->open(settings, ret, why);
+}
+
+void
+store_set_tick(struct store *store, const struct tick *tick)
+{
+	store->tick = *tick;
 }
 
 void
@@ -168,31 +255,56 @@ store_upload_drop(struct store_upload **upload)
 	*upload = NULL;
 }
 
+/* The next bytes of fd; *ret_length 0: none are left. */
+static bool
+copy_some(struct store_upload *upload, int fd, int64_t from, size_t *ret_length,
+          struct failure *why)
+{
+	const struct store_body *body = upload->store->body;
+	char block[65536];
+	if (body->fill)
+		return body->fill(upload, fd, from, ret_length, why);
+	ssize_t got = pread(fd, block, sizeof block, from);
+	if (got < 0)
+		return fail_errno(why, "cannot read what is to be stored");
+	*ret_length = (size_t)got;
+	return got == 0 || store_upload_write(upload, block, (size_t)got, why);
+}
+
 /* Writes all that fd holds to the upload. */
 static bool
 copy_in(struct store_upload *upload, int fd, const struct tick *tick, struct failure *why)
 {
-	char block[65536];
 	int64_t done = 0;
 	for (;;) {
-		ssize_t got = pread(fd, block, sizeof block, done);
-		if (got < 0)
-			return fail_errno(why, "cannot read what is to be stored");
+		size_t got = 0;
+		if (!copy_some(upload, fd, done, &got, why))
+			return false;
 		if (got == 0)
 			return true;
-		if (!store_upload_write(upload, block, (size_t)got, why))
-			return false;
-		done += got;
+		done += (int64_t)got;
 		if (!tick_tell(tick, done, 0))
 			return fail(why, FAILURE_CANCELLED, "stopped while storing");
 	}
+}
+
+static bool
+put_fd(struct store *store, const char *key, int fd, const struct store_put *put,
+       struct store_object *ret_object, struct failure *why)
+{
+	scoped(store_upload_drop) struct store_upload *upload = NULL;
+	return store_upload_begin(store, key, put, &upload, why)
+	       && copy_in(upload, fd, &store->tick, why)
+	       && store_upload_finish(&upload, ret_object, why);
 }
 
 bool
 store_put_fd(struct store *store, const char *key, int fd, const struct store_put *put,
              const struct tick *tick, struct store_object *ret_object, struct failure *why)
 {
-	scoped(store_upload_drop) struct store_upload *upload = NULL;
-	return store_upload_begin(store, key, put, &upload, why) && copy_in(upload, fd, tick, why)
-	       && store_upload_finish(&upload, ret_object, why);
+	const struct tick standing = store->tick;
+	store->tick = tick ? *tick : standing;
+	bool stored = put_fd(store, key, fd, put, ret_object, why);
+	store->tick = standing;
+	return stored;
 }

@@ -23,6 +23,7 @@ struct reading {
 	const struct settings *table;
 	void *config;
 	const char *path;
+	bool some; /* of the file's settings are the table's */
 };
 
 static int
@@ -136,25 +137,51 @@ take(const struct setting *row, const struct yaml_event_seen *seen, void *config
 	return setting_assign(row, config, seen->value, why);
 }
 
+struct kin {
+	const char *key;
+	bool found;
+};
+
+static void
+compare_group(const struct setting *row, void *data)
+{
+	struct kin *kin = data;
+	size_t length = strcspn(kin->key, ".");
+	if (strncmp(row->name, kin->key, length) == 0
+	    && (row->name[length] == '.' || row->name[length] == '\0'))
+		kin->found = true;
+}
+
+/* Is there nothing in the table with the key's first name? */
+static bool
+is_of_others(const struct reading *reading, const char *key)
+{
+	struct kin kin = {.key = key};
+	settings_each(reading->table, compare_group, &kin);
+	return !kin.found;
+}
+
 static bool
 visit(const struct yaml_event_seen *seen, void *data, struct failure *why)
 {
 	const struct reading *reading = data;
 	const struct setting *row = settings_find(reading->table, seen->key);
+	if (!row && reading->some && is_of_others(reading, seen->key))
+		return true;
 	if (!row)
 		return fail_unknown(reading, seen, why);
 	return take(row, seen, reading->config, why)
 	       || fail_within(why, "%s:%d", reading->path, seen->line);
 }
 
-bool
-config_read_file(const struct settings *table, void *config, const char *path, struct failure *why)
+static bool
+read_file(struct reading *reading, struct failure *why)
 {
+	const char *path = reading->path;
 	scoped(text_done) struct text text = TEXT_INIT;
-	struct reading reading = {.table = table, .config = config, .path = path};
 	if (!file_read(AT_FDCWD, path, CONFIG_LIMIT, &text, why))
 		return false;
-	if (yaml_walk(text_string(&text), text.length, visit, &reading, why))
+	if (yaml_walk(text_string(&text), text.length, visit, reading, why))
 		return true;
 	if (why && why->code == FAILURE_BAD_MESSAGE) {
 		/* "line 3: ..." becomes "FILE:3: ...", as for settings. */
@@ -164,6 +191,20 @@ config_read_file(const struct settings *table, void *config, const char *path, s
 		            message + (line ? strlen("line ") : 0));
 	}
 	return false;
+}
+
+bool
+config_read_file(const struct settings *table, void *config, const char *path, struct failure *why)
+{
+	struct reading reading = {.table = table, .config = config, .path = path};
+	return read_file(&reading, why);
+}
+
+bool
+config_read_known(const struct settings *table, void *config, const char *path, struct failure *why)
+{
+	struct reading reading = {.table = table, .config = config, .path = path, .some = true};
+	return read_file(&reading, why);
 }
 
 /* ---- secrets ---- */

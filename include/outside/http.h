@@ -109,6 +109,8 @@ void http_client_free(struct http_client **client);
 typedef void http_done(void *data, const struct http_answer *answer, const struct failure *why);
 struct http_call *http_start(struct http_client *client, const struct http_request *request,
                              http_done *done, void *data);
+/* Status and headers as far as they have come; for a take, which comes after them. */
+const struct http_answer *http_call_answer(struct http_call *call);
 /* done is not called any more. *call becomes NULL; NULL is fine. */
 void http_cancel(struct http_call **call);
 /*

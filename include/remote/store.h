@@ -22,30 +22,52 @@
 
 /* The settings "store.*" and "aws.*", first in every program's configuration struct. */
 struct store_settings {
-	char *type; /* "directory" */
+	char *type; /* "directory", "s3" */
 	char *path; /* directory: where */
+
+	/* s3 */
+	char *bucket, *region;
+	char *endpoint;   /* NULL: AWS's own for the region */
+	char *path_style; /* "auto", "yes", "no" */
+	char *prefix;     /* before every key, with a slash between; or NULL */
+	char *ca_file;
+	int64_t part_size, concurrency; /* of multipart uploads */
+	int64_t stall_timeout;
 	struct aws_settings aws;
 };
 extern const struct settings store_settings_table;
 
+#define STORE_VERSION 128
+
 struct store_object {
 	int64_t size;
-	char sha256[SHA256_TEXT]; /* of the bytes when they were read or written here; for
-	                             store_head() the metadata, "" if it has none */
+	char sha256[SHA256_TEXT];    /* of the bytes when they were read or written here; for
+	                                store_head() the metadata, "" if it has none */
+	char version[STORE_VERSION]; /* names these bytes among all that the key ever held (S3:
+	                                the ETag); "" where the store has no such thing */
 };
 
 struct store_put {
 	bool once; /* must not replace: FAILURE_EXISTS if the key is taken, whoever came first */
+	const char *replaces; /* must replace this version: FAILURE_EXISTS if the key holds another
+	                         by now, where the store can tell; NULL or "": whatever it holds */
 	const char
 	    *sha256; /* what the bytes hash to, where it is known before; checked; NULL otherwise */
+	const struct strings *earlier; /* keys of attempts that are over: uploads of them that were
+	                                  begun and not finished are ended; or NULL */
 };
 
 struct store;
 struct store_upload;
 
+/* Do the settings of its type fit together? FAILURE_CONFIGURATION. */
+bool must_check store_check(const struct store_settings *settings, struct failure *why);
+/* settings are borrowed. Nothing is asked of a server yet. */
 bool must_check store_open(const struct store_settings *settings, struct store **ret,
                            struct failure *why);
 void store_close(struct store **store);
+/* Asked while a call waits that is given no tick of its own; copied. */
+void store_set_tick(struct store *store, const struct tick *tick);
 /* For logs: "directory /var/lib/...". Valid as long as the store. */
 const char *store_describe(const struct store *store);
 /* On this machine, so that caching what it holds gains nothing? */

@@ -8,6 +8,7 @@
 struct store_body {
 	const char *type; /* value of store.type */
 	bool local;       /* see store_is_local() */
+	bool (*check)(const struct store_settings *settings, struct failure *why);
 	bool (*open)(const struct store_settings *settings, struct store **ret,
 	             struct failure *why);
 	void (*close)(struct store *store);
@@ -23,6 +24,10 @@ struct store_body {
 	              struct store_upload **ret, struct failure *why);
 	bool (*write)(struct store_upload *upload, const void *bytes, size_t length,
 	              struct failure *why);
+	/* The next bytes of fd, from there, as if written, with fewer copies: how many; 0: none are
+	 * left. NULL: there is no such way. */
+	bool (*fill)(struct store_upload *upload, int fd, int64_t from, size_t *ret_length,
+	             struct failure *why);
 	bool (*finish)(struct store_upload *upload, struct store_object *ret_object,
 	               struct failure *why);
 	void (*drop)(struct store_upload *upload); /* frees it, finished or not */
@@ -31,12 +36,13 @@ struct store_body {
 struct store {
 	const struct store_body *body;
 	char *description;
+	struct tick tick; /* see store_set_tick() */
 };
 
 struct store_upload {
 	struct store *store;
 };
 
-extern const struct store_body store_directory;
+extern const struct store_body store_directory, store_s3;
 
 #endif

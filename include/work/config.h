@@ -29,6 +29,10 @@ void config_init(const struct settings *table, void *config);
  */
 bool must_check config_read_file(const struct settings *table, void *config, const char *path,
                                  struct failure *why);
+/* The same for who needs some of a program's settings only: "store.typ" is refused where the table
+ * has "store.type", "run.timeout" passed over where it has nothing of "run". */
+bool must_check config_read_known(const struct settings *table, void *config, const char *path,
+                                  struct failure *why);
 /*
  * Reads the files that secrets point to (first line, at most 4 KiB; a file that everyone may read
  * is refused). A name without a slash is looked up among systemd's credentials.

@@ -123,7 +123,7 @@ load(const struct dashboard_arguments *arguments, struct dashboard_config *confi
 	    || !assign("listen", arguments->listen, config, why)
 	    || !config_read_secrets(&dashboard_settings_table, config, why))
 		return false;
-	return check(config, why) && place_store(config, why);
+	return check(config, why) && store_check(&config->store, why) && place_store(config, why);
 }
 
 bool

@@ -1,0 +1,71 @@
+#include "s3_object.h"
+
+#include <string.h>
+
+#include "base/units.h"
+
+void
+s3_head_done(struct s3_head *head)
+{
+	strings_done(&head->metadata);
+	*head = (struct s3_head)S3_HEAD_INIT;
+}
+
+/* "" if it is not there or does not fit. */
+static void
+copy_header(const struct http_answer *answer, const char *name, size_t size, char *ret)
+{
+	const char *value = http_header(answer, name);
+	bool fits = value && strlen(value) < size;
+	memcpy(ret, fits ? value : "", fits ? strlen(value) + 1 : 1);
+}
+
+static void
+keep_metadata(const struct http_answer *answer, struct strings *metadata)
+{
+	for (size_t i = 0; i < answer->headers.count; i++) {
+		const char *line = answer->headers.items[i];
+		if ((starts_with(line, "x-amz-meta-") || starts_with(line, "content-type:"))
+		    && !starts_with(line, S3_META_SHA256 ":"))
+			strings_add(metadata, line);
+	}
+}
+
+bool
+s3_head_read(const struct http_answer *answer, struct s3_head *head, struct failure *why)
+{
+	const char *length = http_header(answer, "content-length");
+	struct s3_head read = S3_HEAD_INIT;
+	if (!length || !number_parse(length, &read.size, NULL) || read.size < 0)
+		return fail(why, FAILURE_BAD_ANSWER, "the answer has no Content-Length");
+	copy_header(answer, "etag", sizeof read.etag, read.etag);
+	if (!read.etag[0])
+		return fail(why, FAILURE_BAD_ANSWER, "the answer has no ETag");
+	copy_header(answer, S3_META_SHA256, sizeof read.sha256, read.sha256);
+	if (!digest_is_sha256(read.sha256))
+		read.sha256[0] = '\0';
+	copy_header(answer, S3_META_UPLOAD, sizeof read.upload, read.upload);
+	keep_metadata(answer, &read.metadata);
+	s3_head_done(head);
+	*head = read;
+	return true;
+}
+
+static bool
+read_head(void *data, const struct http_answer *answer, struct failure *why)
+{
+	return s3_head_read(answer, data, why);
+}
+
+bool
+s3_head_object(struct s3_store *store, const char *key, const struct tick *tick,
+               struct s3_head *head, struct failure *why)
+{
+	scoped(http_answer_done) struct http_answer answer = HTTP_ANSWER_INIT;
+	const struct s3_request request = {.operation = "HeadObject",
+	                                   .method = "HEAD",
+	                                   .key = key,
+	                                   .check = read_head,
+	                                   .data = head};
+	return s3_ask(store->s3, &request, tick, &answer, why);
+}

@@ -1,0 +1,581 @@
+#include "s3_upload.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "s3_multipart.h"
+
+#define SINGLE_LIMIT ((size_t)16 << 20) /* up to here an object goes as one PUT */
+#define CHUNK        ((size_t)1 << 20)  /* bytes between two looks at the connections */
+#define PARTS_LIMIT  10000              /* S3's (User Guide, "multipart upload limits") */
+
+/* A part under way, or room for one. */
+struct slot {
+	struct s3_upload *upload;
+	struct s3_call *call; /* NULL: free */
+	size_t number;        /* of the part, from 1 */
+};
+
+struct s3_upload {
+	struct store_upload upload; /* must stay first */
+	struct s3_store *store;
+	char *key;
+	bool once;
+	char *replaces, *sha256; /* or NULL */
+	char *name;              /* S3_META_UPLOAD */
+	struct digest *digest;   /* of the whole */
+	int64_t size;
+
+	char *memory; /* slots side by side */
+	size_t part_size, slots;
+	struct slot *slot;
+	size_t current; /* slot that is filled */
+	size_t filled;  /* bytes in it; before there is a multipart upload: in all of them */
+	struct s3_multipart multipart;
+	bool in_doubt;      /* of several multipart uploads asked for only one is known */
+	struct failure why; /* of the first part that failed for good */
+};
+
+static const struct tick *
+tick_of(const struct s3_upload *upload)
+{
+	return &upload->store->store.tick;
+}
+
+/* ---- begun ---- */
+
+bool
+s3_upload_begin(struct store *base, const char *key, const struct store_put *put,
+                struct store_upload **ret, struct failure *why)
+{
+	struct s3_store *store = s3_store_of(base);
+	const struct store_settings *settings = s3_settings(store->s3);
+	struct s3_upload *upload = allocate(sizeof *upload);
+	(void)why;
+	*upload = (struct s3_upload){.upload = {.store = base},
+	                             .store = store,
+	                             .key = copy_string(key),
+	                             .once = put->once,
+	                             .replaces = copy_string(put->replaces),
+	                             .sha256 = copy_string(put->sha256),
+	                             .name = random_hex(16),
+	                             .digest = digest_new(),
+	                             .part_size = (size_t)settings->part_size,
+	                             .slots = (size_t)settings->concurrency + 1};
+	upload->multipart = (struct s3_multipart){.store = store, .key = upload->key};
+	upload->slot = allocate(upload->slots * sizeof *upload->slot);
+	/* Of the kernel's zero pages: what is not used costs nothing. */
+	upload->memory = allocate(upload->slots * upload->part_size);
+	for (size_t i = 0; put->earlier && i < put->earlier->count; i++)
+		s3_multipart_abort_all(store, put->earlier->items[i], NULL);
+	*ret = &upload->upload;
+	return true;
+}
+
+void
+s3_upload_drop(struct store_upload *base)
+{
+	struct s3_upload *upload = (struct s3_upload *)base;
+	for (size_t i = 0; i < upload->slots; i++)
+		s3_cancel(&upload->slot[i].call);
+	if (upload->multipart.id)
+		s3_multipart_abort(&upload->multipart);
+	if (upload->in_doubt && !upload->once)
+		s3_multipart_abort_all(upload->store, upload->key, NULL);
+	s3_multipart_done(&upload->multipart);
+	digest_drop(&upload->digest);
+	failure_done(&upload->why);
+	free(upload->memory);
+	free(upload->slot);
+	free(upload->name);
+	free(upload->replaces);
+	free(upload->sha256);
+	free(upload->key);
+	free(upload);
+}
+
+/* ---- what lies there ---- */
+
+static bool
+fail_taken(const struct s3_upload *upload, struct failure *why)
+{
+	return fail(why, FAILURE_EXISTS, "the store (%s) %s %s", upload->store->store.description,
+	            upload->once ? "already holds" : "holds another", upload->key);
+}
+
+/* ETags come with quotes or without. */
+static bool
+same_etag(const char *a, const char *b)
+{
+	size_t quoted = *a == '"', also = *b == '"';
+	size_t length = strcspn(a + quoted, "\"");
+	return length == strcspn(b + also, "\"") && strncmp(a + quoted, b + also, length) == 0;
+}
+
+/* For servers that take no notice of conditions: what must not be replaced is not sent.
+ * FAILURE_EXISTS. *ret_ours: this upload's object lies there already. */
+static bool
+look_first(const struct s3_upload *upload, bool *ret_ours, struct failure *why)
+{
+	scoped(s3_head_done) struct s3_head head = S3_HEAD_INIT;
+	*ret_ours = false;
+	if (!upload->once && !upload->replaces)
+		return true;
+	if (s3_head_object(upload->store, upload->key, tick_of(upload), &head, why)) {
+		*ret_ours = strings_equal(head.upload, upload->name);
+		return *ret_ours || (upload->replaces && same_etag(head.etag, upload->replaces))
+		       || fail_taken(upload, why);
+	}
+	if (why->code != FAILURE_NOT_FOUND)
+		return false;
+	failure_clear(why);
+	return upload->once || fail_taken(upload, why);
+}
+
+/* Is what lies there this upload's, whatever was heard of it? *why stays. */
+static bool
+is_ours(const struct s3_upload *upload)
+{
+	scoped(s3_head_done) struct s3_head head = S3_HEAD_INIT;
+	scoped(failure_done) struct failure unseen = FAILURE_INIT;
+	return s3_head_object(upload->store, upload->key, tick_of(upload), &head, &unseen)
+	       && strings_equal(head.upload, upload->name);
+}
+
+/* etag: as the writing was answered; "" where it was not. */
+static bool
+verify(const struct s3_upload *upload, const char *etag, struct store_object *object,
+       struct failure *why)
+{
+	scoped(s3_head_done) struct s3_head head = S3_HEAD_INIT;
+	if (!s3_head_object(upload->store, upload->key, tick_of(upload), &head, why))
+		return false;
+	bool same = head.size == upload->size
+	            && (!upload->sha256 || strings_equal(head.sha256, upload->sha256));
+	bool ours = strings_equal(head.upload, upload->name);
+	if (ours && (!same || (etag[0] && !same_etag(etag, head.etag))))
+		return fail(why, FAILURE_BAD_ANSWER,
+		            "%s in the store (%s) is not what was sent, by its size, ETag or "
+		            "SHA-256",
+		            upload->key, upload->store->store.description);
+	if (!ours && !(same && upload->sha256))
+		return fail_taken(upload, why);
+	memcpy(object->version, head.etag, sizeof head.etag);
+	return true;
+}
+
+/* ---- headers ---- */
+
+static void
+add_metadata(const struct s3_upload *upload, struct strings *headers)
+{
+	strings_addf(headers, S3_META_UPLOAD ": %s", upload->name);
+	if (upload->sha256)
+		strings_addf(headers, S3_META_SHA256 ": %s", upload->sha256);
+}
+
+static bool
+is_conditional(const struct s3_upload *upload)
+{
+	return (upload->once || upload->replaces) && !upload->store->unconditional;
+}
+
+static void
+add_condition(const struct s3_upload *upload, struct strings *headers)
+{
+	if (!is_conditional(upload))
+		return;
+	if (upload->once)
+		strings_add(headers, "If-None-Match: *");
+	else
+		strings_addf(headers, "If-Match: %s", upload->replaces);
+}
+
+/* ---- the request that makes the object, whichever it is ---- */
+
+struct publishing {
+	struct s3_upload *upload;
+	char etag[STORE_VERSION]; /* "": made, but not heard of */
+	int status;               /* of the last answer; 0: none */
+	struct s3_turns turns;
+	bool (*ask)(struct publishing *publishing, struct http_answer *ret_answer,
+	            struct failure *why);
+};
+
+static bool
+ask(struct publishing *publishing, struct failure *why)
+{
+	scoped(http_answer_done) struct http_answer answer = HTTP_ANSWER_INIT;
+	publishing->etag[0] = '\0';
+	bool good = publishing->ask(publishing, &answer, why);
+	publishing->status = answer.status;
+	return good;
+}
+
+/* 501 is what servers say that know no conditions, or 400. They get none from now on. */
+static bool
+ask_unconditionally(struct publishing *publishing, struct failure *why)
+{
+	struct s3_store *store = publishing->upload->store;
+	store->unconditional = true;
+	failure_clear(why);
+	if (ask(publishing, why))
+		return true;
+	store->unconditional = false;
+	return false;
+}
+
+static bool
+ask_and_look(struct publishing *publishing, struct failure *why)
+{
+	const struct s3_upload *upload = publishing->upload;
+	if (ask(publishing, why))
+		return true;
+	bool refused = publishing->status == 501
+	               || (publishing->status == 400 && why->code == FAILURE_REJECTED);
+	if (refused && is_conditional(upload) && ask_unconditionally(publishing, why))
+		return true;
+	if (why->code == FAILURE_CANCELLED || !is_ours(upload))
+		return false;
+	publishing->etag[0] = '\0';
+	failure_clear(why);
+	return true;
+}
+
+/* If-Match of what is gone is NoSuchKey, parts of an upload that somebody ended NoSuchUpload: the
+ * winner of a race ends the losers'. */
+static bool
+explain_absence(const struct s3_upload *upload, struct failure *why)
+{
+	scoped(failure_done) struct failure seen = FAILURE_INIT;
+	bool ours;
+	if (why->code != FAILURE_NOT_FOUND)
+		return false;
+	if (!look_first(upload, &ours, &seen) && seen.code == FAILURE_EXISTS)
+		return fail_taken(upload, why);
+	scoped_free char *message = copy_string(why->message);
+	return fail(why, FAILURE_SERVER, "the upload is gone: %s", message);
+}
+
+static bool
+publish(struct publishing *publishing, struct failure *why)
+{
+	const struct s3_upload *upload = publishing->upload;
+	bool ours;
+	do {
+		if (!look_first(upload, &ours, why))
+			return false;
+		if (ours || ask_and_look(publishing, why))
+			return true;
+	} while (s3_turn(upload->store->s3, &publishing->turns, tick_of(upload), why));
+	return explain_absence(upload, why);
+}
+
+/* ---- as one ---- */
+
+static bool
+read_etag(void *data, const struct http_answer *answer, struct failure *why)
+{
+	return s3_etag_copy(http_header(answer, "etag"), data, why);
+}
+
+static bool
+put_object(struct publishing *publishing, struct http_answer *ret_answer, struct failure *why)
+{
+	struct s3_upload *upload = publishing->upload;
+	scoped(strings_done) struct strings headers = STRINGS_INIT;
+	add_metadata(upload, &headers);
+	add_condition(upload, &headers);
+	const struct s3_request request = {.operation = "PutObject",
+	                                   .method = "PUT",
+	                                   .key = upload->key,
+	                                   .headers = &headers,
+	                                   .body = upload->filled ? upload->memory : NULL,
+	                                   .length = upload->filled,
+	                                   .sha256 = upload->sha256,
+	                                   .single = true,
+	                                   .fresh = publishing->turns.fresh,
+	                                   .check = read_etag,
+	                                   .data = publishing->etag};
+	return s3_ask(upload->store->s3, &request, tick_of(upload), ret_answer, why);
+}
+
+/* ---- in parts ---- */
+
+static bool
+create(struct s3_upload *upload, struct failure *why)
+{
+	scoped(strings_done) struct strings headers = STRINGS_INIT;
+	bool ours;
+	add_metadata(upload, &headers);
+	if (!look_first(upload, &ours, why))
+		return false;
+	bool created = s3_multipart_create(&upload->multipart, &headers, why);
+	upload->in_doubt = !created || upload->multipart.asked > 1;
+	return created;
+}
+
+/* A part's server has looked at its bytes by its SHA-256. */
+static bool
+check_part(void *data, const struct http_answer *answer, struct failure *why)
+{
+	struct slot *slot = data;
+	char etag[STORE_VERSION];
+	if (!s3_etag_copy(http_header(answer, "etag"), etag, why))
+		return false;
+	replace_string(&slot->upload->multipart.etags.items[slot->number - 1], etag);
+	return true;
+}
+
+static void
+end_part(void *data, const struct http_answer *answer, const struct failure *why)
+{
+	struct slot *slot = data;
+	(void)answer;
+	slot->call = NULL;
+	if (why && slot->upload->why.code == FAILURE_NONE)
+		failure_copy(&slot->upload->why, why);
+}
+
+/* Lets the parts go on; does not wait if `due` is past. */
+static bool
+go_on(struct s3_upload *upload, int64_t due, struct failure *why)
+{
+	if (!s3_work(upload->store->s3, due, tick_of(upload), why))
+		return false;
+	if (upload->why.code == FAILURE_NONE)
+		return true;
+	failure_copy(why, &upload->why);
+	return explain_absence(upload, why);
+}
+
+/* By and by, so that the other parts do not wait for it. */
+static bool
+hash_part(struct s3_upload *upload, const char *bytes, size_t length, char *ret_sha256,
+          struct failure *why)
+{
+	scoped(digest_drop) struct digest *digest = digest_new();
+	for (size_t at = 0; at < length; at += CHUNK) {
+		digest_update(digest, bytes + at, length - at < CHUNK ? length - at : CHUNK);
+		if (!go_on(upload, 0, why))
+			return false;
+	}
+	digest_finish(&digest, ret_sha256);
+	return true;
+}
+
+static bool
+send_part(struct s3_upload *upload, size_t which, size_t length, struct failure *why)
+{
+	struct slot *slot = &upload->slot[which];
+	const char *bytes = upload->memory + which * upload->part_size;
+	struct strings *etags = &upload->multipart.etags;
+	char sha256[SHA256_TEXT];
+	if (etags->count == PARTS_LIMIT)
+		return fail(why, FAILURE_REJECTED,
+		            "%s is too large for %d parts: raise store.part-size", upload->key,
+		            PARTS_LIMIT);
+	if (!hash_part(upload, bytes, length, sha256, why))
+		return false;
+	strings_add(etags, "");
+	slot->upload = upload;
+	slot->number = etags->count;
+	scoped_free char *query = s3_multipart_query(&upload->multipart, slot->number);
+	const struct s3_request request = {.operation = "UploadPart",
+	                                   .method = "PUT",
+	                                   .key = upload->key,
+	                                   .query = query,
+	                                   .body = bytes,
+	                                   .length = length,
+	                                   .sha256 = sha256,
+	                                   .check = check_part,
+	                                   .data = slot,
+	                                   .done = end_part,
+	                                   .done_data = slot};
+	slot->call = s3_start(upload->store->s3, &request);
+	return true;
+}
+
+/* More than fits one PUT: what is there becomes the first parts. */
+static bool
+divide(struct s3_upload *upload, struct failure *why)
+{
+	if (!create(upload, why))
+		return false;
+	for (; upload->filled >= upload->part_size; upload->current++) {
+		if (!send_part(upload, upload->current, upload->part_size, why))
+			return false;
+		upload->filled -= upload->part_size;
+	}
+	return true;
+}
+
+static bool
+is_free(const struct s3_upload *upload, size_t which)
+{
+	return which < upload->slots && !upload->slot[which].call;
+}
+
+/* The next slot that is free; waits for one. */
+static bool
+find_slot(struct s3_upload *upload, struct failure *why)
+{
+	for (;;) {
+		for (size_t i = 0; i < upload->slots; i++)
+			if (is_free(upload, i)) {
+				upload->current = i;
+				upload->filled = 0;
+				return true;
+			}
+		if (!go_on(upload, INT64_MAX, why))
+			return false;
+	}
+}
+
+/* ---- gathering bytes ---- */
+
+/* How much the memory takes before something must be sent. */
+static size_t
+limit(const struct s3_upload *upload)
+{
+	size_t all = upload->slots * upload->part_size;
+	if (upload->multipart.id)
+		return upload->part_size;
+	return all < SINGLE_LIMIT ? all : SINGLE_LIMIT;
+}
+
+/* Room for one byte at least, and how much. */
+static bool
+make_room(struct s3_upload *upload, char **ret_room, size_t *ret_length, struct failure *why)
+{
+	if (upload->filled == limit(upload)) {
+		bool sent = upload->multipart.id
+		                ? send_part(upload, upload->current, upload->filled, why)
+		                : divide(upload, why);
+		if (!sent || (!is_free(upload, upload->current) && !find_slot(upload, why)))
+			return false;
+	}
+	size_t left = limit(upload) - upload->filled;
+	*ret_room = upload->memory + upload->current * upload->part_size + upload->filled;
+	*ret_length = left < CHUNK ? left : CHUNK;
+	return true;
+}
+
+static bool
+add(struct s3_upload *upload, const char *bytes, size_t length, struct failure *why)
+{
+	digest_update(upload->digest, bytes, length);
+	upload->filled += length;
+	upload->size += (int64_t)length;
+	return !upload->multipart.id || go_on(upload, 0, why);
+}
+
+bool
+s3_upload_write(struct store_upload *base, const void *bytes, size_t length, struct failure *why)
+{
+	struct s3_upload *upload = (struct s3_upload *)base;
+	size_t room = 0;
+	char *to = NULL;
+	for (size_t at = 0; at < length; at += room) {
+		if (!make_room(upload, &to, &room, why))
+			return false;
+		room = length - at < room ? length - at : room;
+		memcpy(to, (const char *)bytes + at, room);
+		if (!add(upload, to, room, why))
+			return false;
+	}
+	return true;
+}
+
+bool
+s3_upload_fill(struct store_upload *base, int fd, int64_t from, size_t *ret_length,
+               struct failure *why)
+{
+	struct s3_upload *upload = (struct s3_upload *)base;
+	size_t room = 0;
+	char *to = NULL;
+	if (!make_room(upload, &to, &room, why))
+		return false;
+	ssize_t got = pread(fd, to, room, from);
+	if (got < 0)
+		return fail_errno(why, "cannot read what is to be stored");
+	if (got > 0 && !add(upload, to, (size_t)got, why))
+		return false;
+	*ret_length = (size_t)got;
+	return true;
+}
+
+/* ---- finished ---- */
+
+static bool
+complete(struct publishing *publishing, struct http_answer *ret_answer, struct failure *why)
+{
+	struct s3_upload *upload = publishing->upload;
+	scoped(strings_done) struct strings headers = STRINGS_INIT;
+	add_condition(upload, &headers);
+	upload->multipart.fresh = publishing->turns.fresh;
+	return s3_multipart_complete(&upload->multipart, &headers, publishing->etag, ret_answer,
+	                             why);
+}
+
+/* The last part, and all that are still under way. */
+static bool
+send_rest(struct s3_upload *upload, struct failure *why)
+{
+	if (upload->filled > 0 && !send_part(upload, upload->current, upload->filled, why))
+		return false;
+	for (size_t i = 0; i < upload->slots; i++)
+		while (!is_free(upload, i))
+			if (!go_on(upload, INT64_MAX, why))
+				return false;
+	return go_on(upload, 0, why);
+}
+
+static bool
+publish_parts(struct publishing *publishing, struct failure *why)
+{
+	struct s3_upload *upload = publishing->upload;
+	publishing->ask = complete;
+	if (!send_rest(upload, why) || !publish(publishing, why))
+		return false;
+	free_pointer(&upload->multipart.id);
+	return true;
+}
+
+static bool
+publish_whole(struct publishing *publishing, const char *sha256, struct failure *why)
+{
+	replace_string(&publishing->upload->sha256, sha256);
+	publishing->ask = put_object;
+	return publish(publishing, why);
+}
+
+/* Other uploads of a key that is written once can only lose by now; who began them may be dead. */
+static void
+end_others(struct s3_upload *upload)
+{
+	if (upload->once || upload->in_doubt)
+		s3_multipart_abort_all(upload->store, upload->key, NULL);
+	upload->in_doubt = false;
+}
+
+bool
+s3_upload_finish(struct store_upload *base, struct store_object *ret_object, struct failure *why)
+{
+	struct s3_upload *upload = (struct s3_upload *)base;
+	struct store_object object = {.size = upload->size};
+	struct publishing publishing = {.upload = upload};
+	digest_finish(&upload->digest, object.sha256);
+	if (upload->sha256 && !strings_equal(upload->sha256, object.sha256))
+		return fail(why, FAILURE_HASH_MISMATCH,
+		            "%s hashes to %s on its way into the store, not to %s", upload->key,
+		            object.sha256, upload->sha256);
+	bool published = upload->multipart.id ? publish_parts(&publishing, why)
+	                                      : publish_whole(&publishing, object.sha256, why);
+	if (!published || !verify(upload, publishing.etag, &object, why))
+		return false;
+	end_others(upload);
+	*ret_object = object;
+	return true;
+}

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "engine/program.h"
 #include "remote/store.h"
+#include "work/source.h"
 
 /* The fields stand in the order of the work. */
 struct build_job {
@@ -23,7 +24,9 @@ struct build_job {
 	bool replace;                    /* lookup: what is stored is damaged */
 	char replaced[STORE_VERSION];    /* lookup: the version of that */
 	struct repository_access access; /* clone */
-	char *tree;                      /* clone: absolute path of the repository */
+	struct source_how how;           /* clone */
+	struct source source;            /* clone: in use until the job ends */
+	char *tree;                      /* checkout: absolute path of the repository */
 };
 
 #endif

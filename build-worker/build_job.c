@@ -1,14 +1,9 @@
 #include "build_job.h"
 
-#include <fcntl.h>
-#include <string.h>
-#include <sys/stat.h>
-
-#include "base/clock.h"
-#include "base/files.h"
-#include "base/units.h"
 #include "commands.h"
 #include "jar.h"
+#include "work/mirror.h"
+#include "work/template.h"
 
 static void
 build_job_done(struct build_job *job)
@@ -16,31 +11,8 @@ build_job_done(struct build_job *job)
 	store_close(&job->store);
 	free_pointer(&job->key);
 	free_pointer(&job->tree);
+	source_done(&job->source);
 	failure_done(&job->why);
-}
-
-/* ---- deadlines: a tick that also looks at the clock ---- */
-
-struct deadline {
-	struct tick tick;
-	int64_t at; /* clock_ms() */
-};
-
-static bool
-tell_in_time(void *data, int64_t done, int64_t total)
-{
-	const struct deadline *deadline = data;
-	return tick_tell(&deadline->tick, done, total) && clock_ms() < deadline->at;
-}
-
-/* What the tick stopped for want of time was not cancelled. */
-static bool
-fail_in_time(struct build_job *job, const struct deadline *deadline)
-{
-	scoped_free char *limit = duration_rough(job->config->git_timeout);
-	if (job->why.code != FAILURE_CANCELLED || steps_cancelled() || clock_ms() < deadline->at)
-		return false;
-	return fail(&job->why, FAILURE_TIMEOUT, "it took longer than %s (git.timeout)", limit);
 }
 
 /* ---- the steps ---- */
@@ -56,33 +28,49 @@ look_up(struct build_job *job)
 	return jar_adopt(job);
 }
 
+/* What nobody asked for in a long time makes room; that it cannot costs only that room. */
+static void
+sweep(struct build_job *job)
+{
+	const struct worker_config *config = &job->config->worker;
+	struct failure why = FAILURE_INIT;
+	scoped(strings_done) struct strings removed = STRINGS_INIT;
+	if (!mirrors_sweep(config->cache_directory, job->config->mirror_max_age, &removed, &why)
+	    || !templates_sweep(config->state_directory, job->config->mirror_max_age, &why))
+		log_failure(LEVEL_WARNING, &job->steps->about, &why, "old mirrors stay");
+	for (size_t i = 0; i < removed.count; i++)
+		log_info(&job->steps->about, "removed the mirror of %s (mirror-max-age)",
+		         removed.items[i]);
+	failure_done(&why);
+}
+
 static bool
 clone_repository(struct build_job *job)
 {
-	struct deadline deadline = {.tick = steps_tick(job->steps, "objects"),
-	                            .at = clock_ms() + job->config->git_timeout};
-	const struct tick tick = {.tell = tell_in_time, .data = &deadline};
-	job->tree = format("%s/tree", job->directory);
 	job->access = build_config_access(job->config);
-	return (repository_start(&job->access, &job->why)
-	        && repository_clone(job->config->repository, job->tree, &tick, &job->why))
-	       || fail_in_time(job, &deadline);
+	job->how = (struct source_how){.url = job->config->repository,
+	                               .cache_directory = job->config->worker.cache_directory,
+	                               .state_directory = job->config->worker.state_directory,
+	                               .rewrite = &job->config->rewrite,
+	                               .timeout = job->config->git_timeout,
+	                               .steps = job->steps};
+	job->source = (struct source)SOURCE_INIT(&job->how);
+	sweep(job);
+	return repository_start(&job->access, &job->why)
+	       && source_fetch(&job->source, job->job->commit, &job->why);
 }
 
 static bool
 checkout_commit(struct build_job *job)
 {
-	struct tick tick = steps_tick(job->steps, "files");
-	return repository_checkout(job->tree, job->job->commit, &tick, &job->why);
+	job->tree = format("%s/tree", job->directory);
+	return source_check_out(&job->source, job->tree, &job->why);
 }
 
 static bool
 update_submodules(struct build_job *job)
 {
-	struct deadline deadline = {.tick = steps_tick(job->steps, "objects"),
-	                            .at = clock_ms() + job->config->git_timeout};
-	const struct tick tick = {.tell = tell_in_time, .data = &deadline};
-	return repository_submodules(job->tree, &tick, &job->why) || fail_in_time(job, &deadline);
+	return source_submodules(&job->source, &job->why);
 }
 
 /* ---- the job ---- */
@@ -101,8 +89,8 @@ go_through(struct build_job *job)
 	if (!step(job, "lookup", look_up)) // each commit is built once
 		return false;
 	return job->built
-	       || (step(job, "clone", clone_repository)          // -> tree/
-	           && step(job, "checkout", checkout_commit)     // tree/ at the commit
+	       || (step(job, "clone", clone_repository)          // its mirror holds the commit
+	           && step(job, "checkout", checkout_commit)     // -> tree/
 	           && step(job, "submodules", update_submodules) // and theirs
 	           && step(job, "build", commands_run)           // the commands, boxed
 	           && step(job, "upload", jar_upload));          // the artifact -> store

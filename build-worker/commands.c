@@ -121,7 +121,11 @@ commands_run(struct build_job *job)
 		return false;
 	command_environment(&config->environment, &environment);
 	add_java_home(&config->environment, &environment);
-	const struct box box = {.writable = job->tree, .network = config->network};
+	/* The trees borrow their objects of the mirrors. */
+	scoped(strings_done) struct strings mirrors = STRINGS_INIT;
+	source_mirrors(&job->source, &mirrors);
+	const struct box box = {
+	    .writable = job->tree, .readonly = &mirrors, .network = config->network};
 	struct command command = {.environment = &environment,
 	                          .directory = job->tree,
 	                          .box = &box,

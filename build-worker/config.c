@@ -58,7 +58,22 @@ static const struct setting rows[] = {
      .standard = "1h",
      .min = 1000,
      .max = 48 * HOUR,
-     .help = "Cloning the repository, or all its submodules, may take so long."},
+     .help = "The repository, and each of its submodules, may take so long until its tree is "
+             "there."},
+    {.name = "git.rewrite",
+     .type = SETTING_LIST,
+     .offset = AT(rewrite),
+     .help = "Addresses to use instead: FROM TO, parted by a space. An address that begins with "
+             "FROM begins with TO instead; of several the longest FROM counts. Submodules too: "
+             "git@host: https://host/."},
+    {.name = "mirror-max-age",
+     .type = SETTING_DURATION,
+     .offset = AT(mirror_max_age),
+     .standard = "30d",
+     .min = 1000,
+     .max = 3650 * 24 * HOUR,
+     .help = "A mirror in cache-directory, or a template in state-directory, that no job needed "
+             "for so long is removed."},
     {.name = "build.commands",
      .type = SETTING_LIST,
      .offset = AT(commands),
@@ -147,12 +162,27 @@ check_protocols(const struct build_config *config, struct failure *why)
 }
 
 static bool
+check_rewrite(const struct build_config *config, struct failure *why)
+{
+	for (size_t i = 0; i < config->rewrite.count; i++) {
+		const char *rule = config->rewrite.items[i];
+		size_t from = strcspn(rule, " ");
+		const char *to = rule + from + strspn(rule + from, " ");
+		if (from == 0 || !*to || strchr(to, ' '))
+			return fail(why, FAILURE_CONFIGURATION,
+			            "git.rewrite: '%s' is not FROM TO, parted by a space", rule);
+	}
+	return true;
+}
+
+static bool
 check_repository(const struct build_config *config, struct failure *why)
 {
 	if (!config->repository)
 		return fail(why, FAILURE_CONFIGURATION,
 		            "repository.url is not set: which repository is to be built?");
-	const char *protocol = repository_protocol(config->repository);
+	scoped_free char *url = repository_rewrite_url(&config->rewrite, config->repository);
+	const char *protocol = repository_protocol(url);
 	if (!protocol)
 		return fail(why, FAILURE_CONFIGURATION,
 		            "repository.url: '%s' is no address of a repository",
@@ -220,8 +250,9 @@ build_config_check(const void *config, bool probe, struct failure *why)
 	const struct build_config *build = config;
 	if (build->worker.queues.count == 0)
 		return fail(why, FAILURE_CONFIGURATION, "queues is empty: no jobs would come");
-	if (!check_protocols(build, why) || !check_repository(build, why)
-	    || !check_artifact(build, why) || !check_commands(build, why)
+	if (!check_protocols(build, why) || !check_rewrite(build, why)
+	    || !check_repository(build, why) || !check_artifact(build, why)
+	    || !check_commands(build, why)
 	    || !worker_check_environment("build.environment", &build->environment, why))
 		return false;
 	return !probe

@@ -16,6 +16,8 @@ struct build_config {
 	struct secret token;
 	char *ca_file;
 	int64_t stall_timeout, git_timeout; /* ms */
+	struct strings rewrite;             /* "FROM TO" each */
+	int64_t mirror_max_age;             /* ms */
 
 	struct strings commands; /* each split at spaces */
 	char *artifact;          /* below the tree */

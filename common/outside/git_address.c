@@ -76,6 +76,63 @@ repository_same_host(const char *url, const char *other)
 	       && strncasecmp(one.host, two.host, one.length) == 0;
 }
 
+/* ---- addresses made of others ---- */
+
+/* Cuts the last part off; *joint: what parted it from the rest. The host stays. */
+static bool
+go_up(const char *base, size_t *length, char *joint)
+{
+	const char *protocol = strstr(base, "://");
+	const char *host = protocol ? protocol + strlen("://") : base;
+	const char *path = protocol ? host + strcspn(host, "/") : base;
+	const char *slash = memrchr(base, '/', *length);
+	const char *colon = protocol ? NULL : memrchr(base, ':', *length);
+	/* host:x and ../y make host:y. */
+	const char *cut = slash && (!colon || slash > colon) ? slash : colon;
+	if (!cut || cut < path)
+		return false;
+	*length = (size_t)(cut - base);
+	*joint = *cut;
+	return true;
+}
+
+char *
+repository_resolve_url(const char *base, const char *url)
+{
+	size_t length = strlen(base);
+	char joint = '/';
+	if (!starts_with(url, "./") && !starts_with(url, "../"))
+		return copy_string(url);
+	while (length > 1 && base[length - 1] == '/')
+		length--;
+	for (;;) {
+		if (starts_with(url, "./"))
+			url += strlen("./");
+		else if (!starts_with(url, "../"))
+			return format("%.*s%c%s", (int)length, base, joint, url);
+		else if (!go_up(base, &length, &joint))
+			return NULL;
+		else
+			url += strlen("../");
+	}
+}
+
+char *
+repository_rewrite_url(const struct strings *rules, const char *url)
+{
+	size_t best = 0;
+	const char *to = "";
+	for (size_t i = 0; i < rules->count; i++) {
+		const char *rule = rules->items[i];
+		size_t length = strcspn(rule, " ");
+		if (rule[length] && length > best && strncmp(url, rule, length) == 0) {
+			best = length;
+			to = rule + length + strspn(rule + length, " ");
+		}
+	}
+	return format("%s%s", best ? to : "", url + best);
+}
+
 /* ---- ssh ---- */
 
 void

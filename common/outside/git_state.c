@@ -59,3 +59,39 @@ git_transport_failed(void)
 	git_error_set_str(GIT_ERROR_NET, git_state.why.message);
 	return -1;
 }
+
+enum failure_code
+git_code_of_reading(int result, enum failure_code otherwise)
+{
+	const git_error *error = git_error_last();
+	int class = error ? error->klass : GIT_ERROR_NONE;
+	bool damaged = result == GIT_ENOTFOUND || class == GIT_ERROR_ODB || class == GIT_ERROR_ZLIB
+	               || class == GIT_ERROR_OBJECT || class == GIT_ERROR_TREE;
+	return damaged ? FAILURE_DAMAGED : otherwise;
+}
+
+void
+git_begin(const struct tick *tick)
+{
+	git_state.tick = tick;
+	failure_clear(&git_state.why);
+	git_error_clear();
+}
+
+void
+git_drop_repository(git_repository **repository)
+{
+	git_repository_free(*repository);
+}
+
+void
+git_drop_commit(git_commit **commit)
+{
+	git_commit_free(*commit);
+}
+
+void
+git_drop_index(git_index **index)
+{
+	git_index_free(*index);
+}

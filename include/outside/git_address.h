@@ -6,6 +6,7 @@
 
 #include "base/attributes.h"
 #include "base/failure.h"
+#include "base/text.h"
 
 /*
  * The address's protocol: "https", "ssh" (also for user@host:path), "file" (also for an absolute
@@ -18,6 +19,14 @@ char *repository_shown_url(const char *url);
 /* Do both lead to the same host, by the same protocol and port? Who asks, the user, does not count.
  */
 bool repository_same_host(const char *url, const char *other);
+/*
+ * Where a submodule's address leads that stands in the repository at `base`: one that begins with
+ * ./ or ../ is relative to that. malloc'd; NULL: it leads above the host.
+ */
+char *repository_resolve_url(const char *base, const char *url);
+/* url, with its beginning replaced where it is the FROM of one of the rules "FROM TO", the longest
+ * of them; malloc'd. */
+char *repository_rewrite_url(const struct strings *rules, const char *url);
 
 struct ssh_address {
 	char *user; /* or NULL */

@@ -107,7 +107,7 @@ def test_a_build_without_a_jar(site):
 
 def test_a_commit_that_does_not_exist(site):
     commit = "f" * 40
-    assert commit in failed(site, site.build(commit), "no-commit", "checkout")
+    assert commit in failed(site, site.build(commit), "no-commit", "clone")
 
 
 def test_a_commit_of_another_branch(quick_site):

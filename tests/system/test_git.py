@@ -7,48 +7,9 @@ import subprocess
 import make_repository
 import pytest
 
+from git_clone import Clone, failure, git
 from git_servers import Sshd, http_server, make_certificate, silent_server
 from programs import BUILD
-from workers import LEAKS
-
-
-class Clone:
-    """A build whose command is a cp: what counts is how the repository got there."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.temporary = directory
-        self.prefix = []
-        self.repositories = directory / "repositories"
-        self.commit = make_repository.make_repositories(self.repositories)
-        self.settings = {"store.path": directory / "store", "state-directory": directory / "state",
-                         "build.commands": ["cp solver/src/moolloy/solver/Objective.java made.jar"], "build.artifact": "made.jar",
-                         "git.stall-timeout": "2s"}
-
-    def run(self, *arguments, **settings):
-        """The outcome, as run-job prints it."""
-        done = self.attempt(*arguments, **settings)
-        assert done.stdout, done.stderr
-        return json.loads(done.stdout)
-
-    def attempt(self, url, protocols, commit=None, **settings):
-        named = {name.replace("__", ".").replace("_", "-"): value for name, value in settings.items()}
-        config = {**self.settings, "repository.url": url, "git.protocols": protocols, **named}
-        file = self.directory / "config.yaml"
-        file.write_text(json.dumps({name: value if isinstance(value, list) else str(value)
-                                    for name, value in config.items()}))
-        job = {"id": "1", "attempt": 1, "type": "build", "commit": commit or self.commit}
-        done = subprocess.run([*self.prefix, BUILD / "moolloy-build-worker", "--config", file, "run-job"],
-                              text=True, input=json.dumps(job), capture_output=True, timeout=60,
-                              env={"PATH": "/usr/bin:/bin", "TMPDIR": str(self.temporary),
-                                   "LSAN_OPTIONS": LEAKS})
-        self.log = done.stderr
-        return done
-
-
-def git(repository, *arguments, **more):
-    return subprocess.run(["git", "-C", repository, *arguments], check=True, capture_output=True, text=True,
-                          **more).stdout.strip()
 
 
 @pytest.fixture
@@ -60,11 +21,6 @@ def clone(tmp_path):
 def sshd(tmp_path_factory):
     with Sshd(tmp_path_factory.mktemp("sshd")) as running:
         yield running
-
-
-def failure(outcome):
-    assert not outcome["success"]
-    return outcome["failure"]["code"], outcome["failure"]["step"]
 
 
 # ---- http and https ----
@@ -145,7 +101,7 @@ def test_a_commit_on_no_branch_is_asked_for_by_its_hash(clone):
     git(repository, "reset", "-q", "--hard", clone.commit)
     with http_server(clone.repositories) as server:
         url = f"{server.url}/moolloy"
-        assert failure(clone.run(url, ["http"], hidden)) == ("no-commit", "checkout")
+        assert failure(clone.run(url, ["http"], hidden)) == ("no-commit", "clone")
         git(repository, "config", "uploadpack.allowAnySHA1InWant", "true")
         assert clone.run(url, ["http"], hidden)["success"], clone.log
 
@@ -228,7 +184,7 @@ def test_a_path_without_a_repository(clone, there, tmp_path):
 
 def test_a_full_disk_is_not_the_repositorys_fault(clone, tmp_path):
     repository = clone.repositories / "moolloy"
-    commit = make_repository.commit_change(repository, {f"big{n}": os.urandom(100000) * 4 for n in range(5)}, "big")
+    commit = make_repository.commit_change(repository, {f"big{n}": os.urandom(100000) * 4 for n in range(6)}, "big")
     clone.temporary = tmp_path / "small"
     clone.temporary.mkdir()
     clone.prefix = ["unshare", *([] if os.getuid() == 0 else ["-r"]), "-m", "sh", "-c",

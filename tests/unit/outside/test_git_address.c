@@ -72,6 +72,58 @@ test_hosts(void **state)
 }
 
 static void
+test_addresses_relative_to_others(void **state)
+{
+	static const char *const cases[][3] = {
+	    {"https://host/a/b", "https://other/x", "https://other/x"},
+	    {"https://host/a/b", "../c", "https://host/a/c"},
+	    {"https://host/a/b/", "../c", "https://host/a/c"},
+	    {"https://host/a/b", "./c", "https://host/a/b/c"},
+	    {"https://me:p@host/a/b", "../../x/./y", "https://me:p@host/x/./y"},
+	    {"https://host/a", "../../x", NULL},
+	    {"https://host", "../x", NULL},
+	    {"git@host:a/b", "../c", "git@host:a/c"},
+	    {"git@host:b", "../c", "git@host:c"},
+	    {"git@host:b", "../../c", NULL},
+	    {"git@host:/b", "../c", "git@host:/c"},
+	    {"/a/b", "../c", "/a/c"},
+	    {"/a", "../c", "/c"},
+	    {"/a", "../../c", NULL},
+	    {"file:///a/b", "../c", "file:///a/c"},
+	    {"file:///a", "../../c", NULL},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		scoped_free char *url = repository_resolve_url(cases[i][0], cases[i][1]);
+		if (!strings_equal(url, cases[i][2]))
+			print_error("%s %s: %s\n", cases[i][0], cases[i][1], url ? url : "none");
+		assert_true(strings_equal(url, cases[i][2]));
+	}
+}
+
+static void
+assert_rewritten(const struct strings *rules, const char *url, const char *wanted)
+{
+	scoped_free char *rewritten = repository_rewrite_url(rules, url);
+	assert_string_equal(rewritten, wanted);
+}
+
+static void
+test_rewriting(void **state)
+{
+	scoped(strings_done) struct strings rules = STRINGS_INIT;
+	(void)state;
+	assert_rewritten(&rules, "git@host:x", "git@host:x");
+	strings_add(&rules, "git@host: https://host/");
+	strings_add(&rules, "git@host:special/ https://other/");
+	strings_add(&rules, "ssh://git@host/   https://host/");
+	assert_rewritten(&rules, "git@host:x", "https://host/x");
+	assert_rewritten(&rules, "git@host:special/x", "https://other/x");
+	assert_rewritten(&rules, "ssh://git@host/x", "https://host/x");
+	assert_rewritten(&rules, "ssh://git@hostess/x", "ssh://git@hostess/x");
+}
+
+static void
 assert_ssh(const char *url, const char *const wanted[4])
 {
 	scoped(ssh_address_done) struct ssh_address address;
@@ -131,6 +183,8 @@ main(void)
 	    cmocka_unit_test(test_protocols),
 	    cmocka_unit_test(test_what_is_shown_holds_no_password),
 	    cmocka_unit_test(test_hosts),
+	    cmocka_unit_test(test_addresses_relative_to_others),
+	    cmocka_unit_test(test_rewriting),
 	    cmocka_unit_test(test_ssh_addresses),
 	    cmocka_unit_test(test_ssh_addresses_that_are_none),
 	};

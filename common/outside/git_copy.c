@@ -1,0 +1,230 @@
+/* A tree made by copying another one: what was checked out once is not inflated again. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/files.h"
+#include "git_state.h"
+#include "outside/git.h"
+
+#define BLOCK      65536
+#define LINK_LIMIT 4096
+
+/* Two directories, one in each tree, under the same path. */
+struct place {
+	int from_top, to_top;
+	char *path;   /* of the directory, "" for the top; NULL: none is open */
+	int from, to; /* fds */
+	char block[BLOCK];
+};
+
+static void
+place_done(struct place *place)
+{
+	free(place->path);
+	close_fd(&place->from);
+	close_fd(&place->to);
+	close_fd(&place->from_top);
+	close_fd(&place->to_top);
+}
+
+/* ---- one file ---- */
+
+static bool
+copy_bytes(struct place *place, int from, int to, struct failure *why)
+{
+	ssize_t got;
+	while ((got = read(from, place->block, BLOCK)) > 0)
+		if (!write_all(to, place->block, (size_t)got, why))
+			return false;
+	return got == 0 || fail_errno(why, "cannot read");
+}
+
+static bool
+copy_file(struct place *place, const char *name, mode_t mode, struct stat *ret, struct failure *why)
+{
+	scoped_fd int from = openat(place->from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (from < 0)
+		return fail_errno(why, "cannot open");
+	scoped_fd int to = openat(
+	    place->to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode & 0777);
+	if (to < 0)
+		return fail_errno(why, "cannot create");
+	return copy_bytes(place, from, to, why)
+	       && (fstat(to, ret) == 0 || fail_errno(why, "cannot look at"));
+}
+
+static bool
+copy_link(struct place *place, const char *name, struct stat *ret, struct failure *why)
+{
+	char target[LINK_LIMIT];
+	ssize_t length = readlinkat(place->from, name, target, sizeof target - 1);
+	if (length < 0)
+		return fail_errno(why, "cannot read link");
+	target[length] = '\0';
+	return (symlinkat(target, place->to, name) == 0
+	        && fstatat(place->to, name, ret, AT_SYMLINK_NOFOLLOW) == 0)
+	       || fail_errno(why, "cannot make link");
+}
+
+/* Where a submodule is to be. */
+static bool
+make_directory(struct place *place, const char *name, struct stat *ret, struct failure *why)
+{
+	return (mkdirat(place->to, name, 0777) == 0
+	        && fstatat(place->to, name, ret, AT_SYMLINK_NOFOLLOW) == 0)
+	       || fail_errno(why, "cannot make directory");
+}
+
+/* ---- where it lies ---- */
+
+/* Entries come sorted, so that most lie where the one before did. */
+static bool
+go_to(struct place *place, const char *path, const char **ret_name, struct failure *why)
+{
+	const char *slash = strrchr(path, '/'), *last;
+	size_t length = slash ? (size_t)(slash - path) : 0;
+	int made = 0;
+	*ret_name = slash ? slash + 1 : path;
+	if (place->path && strlen(place->path) == length && strncmp(place->path, path, length) == 0)
+		return true;
+	scoped_free char *one = copy_string(path), *other = copy_string(path);
+	free_pointer(&place->path);
+	close_fd(&place->from);
+	close_fd(&place->to);
+	place->from = directory_descend(place->from_top, one, NULL, &last);
+	if (place->from < 0)
+		return fail_errno(why, "cannot open the directory of");
+	place->to = directory_descend(place->to_top, other, &made, &last);
+	if (place->to < 0)
+		return fail_errno(why, "cannot make the directory of");
+	place->path = format("%.*s", (int)length, path);
+	return true;
+}
+
+/* ---- all of them ---- */
+
+static void
+set_stat(git_index_entry *entry, const struct stat *about)
+{
+	entry->ctime.seconds = (int32_t)about->st_ctim.tv_sec;
+	entry->ctime.nanoseconds = (uint32_t)about->st_ctim.tv_nsec;
+	entry->mtime.seconds = (int32_t)about->st_mtim.tv_sec;
+	entry->mtime.nanoseconds = (uint32_t)about->st_mtim.tv_nsec;
+	entry->dev = (uint32_t)about->st_dev;
+	entry->ino = (uint32_t)about->st_ino;
+	entry->uid = about->st_uid;
+	entry->gid = about->st_gid;
+	entry->file_size = (uint32_t)about->st_size;
+}
+
+static bool
+copy_entry(struct place *place, git_index_entry *entry, struct failure *why)
+{
+	struct stat about;
+	const char *name;
+	bool copied = go_to(place, entry->path, &name, why);
+	if (copied && entry->mode == GIT_FILEMODE_COMMIT)
+		copied = make_directory(place, name, &about, why);
+	else if (copied && entry->mode == GIT_FILEMODE_LINK)
+		copied = copy_link(place, name, &about, why);
+	else if (copied)
+		copied = copy_file(place, name,
+		                   entry->mode == GIT_FILEMODE_BLOB_EXECUTABLE ? 0777 : 0666,
+		                   &about, why);
+	if (!copied)
+		return fail_within(why, "%.200s", entry->path);
+	/* As git has it, submodules carry no stat data. */
+	if (entry->mode != GIT_FILEMODE_COMMIT)
+		set_stat(entry, &about);
+	return true;
+}
+
+static bool
+copy_entries(struct place *place, git_index *from, git_index *to, struct failure *why)
+{
+	size_t count = git_index_entrycount(from);
+	for (size_t i = 0; i < count; i++) {
+		git_index_entry entry = *git_index_get_byindex(from, i);
+		if (!tick_tell(git_state.tick, (int64_t)i, (int64_t)count))
+			return fail(why, FAILURE_CANCELLED, "stopped");
+		if (!copy_entry(place, &entry, why))
+			return false;
+		if (git_index_add(to, &entry) < 0)
+			return git_fail(-1, FAILURE_INTERNAL, why, "%.200s", entry.path);
+	}
+	return true;
+}
+
+static bool
+open_index(const char *tree, git_index **ret, struct failure *why)
+{
+	scoped_free char *path = format("%s/.git/index", tree);
+	int result = git_index_open(ret, path);
+	return result == 0 || git_fail(result, FAILURE_SYSTEM, why, "cannot read %s", path);
+}
+
+static bool
+write_head(const char *tree, const char *commit, struct failure *why)
+{
+	scoped(text_done) struct text text = TEXT_INIT;
+	scoped_free char *path = format("%s/.git/HEAD", tree);
+	text_addf(&text, "%s\n", commit);
+	return file_publish(AT_FDCWD, path, &text, 0644, why);
+}
+
+bool
+tree_copy(const char *from, const char *to, const char *commit, const struct tick *tick,
+          struct failure *why)
+{
+	scoped(git_drop_index) git_index *old = NULL, *new = NULL;
+	scoped(place_done) struct place place = {
+	    .from_top = -1, .to_top = -1, .from = -1, .to = -1};
+	git_begin(tick);
+	if (!open_index(from, &old, why) || !open_index(to, &new, why)
+	    || !directory_open(AT_FDCWD, from, &place.from_top, why)
+	    || !directory_open(AT_FDCWD, to, &place.to_top, why)
+	    || !copy_entries(&place, old, new, why))
+		return false;
+	int result = git_index_write(new);
+	if (result < 0)
+		return git_fail(result, FAILURE_SYSTEM, why, "cannot write the index of %s", to);
+	return write_head(to, commit, why);
+}
+
+/* ---- is it what it should be? ---- */
+
+static int
+hash_entry(const char *tree, const git_index_entry *entry, git_oid *ret)
+{
+	char target[LINK_LIMIT];
+	scoped_free char *path = format("%s/%s", tree, entry->path);
+	if (entry->mode != GIT_FILEMODE_LINK)
+		return git_odb_hashfile(ret, path, GIT_OBJECT_BLOB);
+	ssize_t length = readlink(path, target, sizeof target);
+	return length < 0 ? -1 : git_odb_hash(ret, target, (size_t)length, GIT_OBJECT_BLOB);
+}
+
+bool
+tree_verify(const char *path, const struct tick *tick, struct failure *why)
+{
+	scoped(git_drop_index) git_index *index = NULL;
+	git_begin(tick);
+	if (!open_index(path, &index, why))
+		return false;
+	size_t count = git_index_entrycount(index);
+	for (size_t i = 0; i < count; i++) {
+		const git_index_entry *entry = git_index_get_byindex(index, i);
+		git_oid id;
+		if (!tick_tell(tick, (int64_t)i, (int64_t)count))
+			return fail(why, FAILURE_CANCELLED, "stopped");
+		if (entry->mode == GIT_FILEMODE_COMMIT)
+			continue;
+		if (hash_entry(path, entry, &id) < 0 || !git_oid_equal(&id, &entry->id))
+			return fail(why, FAILURE_HASH_MISMATCH,
+			            "%.200s does not hash to what it should", entry->path);
+	}
+	return true;
+}

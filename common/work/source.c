@@ -1,0 +1,236 @@
+#include "work/source.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "work/mirror.h"
+#include "work/template.h"
+
+#define DEPTH_LIMIT      8
+#define REPOSITORY_LIMIT 257 /* the main one and its submodules */
+
+struct source_repository {
+	char *url;      /* as its parent, or the configuration, says */
+	char *real_url; /* after rewriting */
+	char *commit;
+	char *place; /* absolute, of its tree */
+	struct mirror mirror;
+	int64_t until; /* clock_ms() when its time is over */
+};
+
+void
+source_done(struct source *source)
+{
+	for (size_t i = 0; i < source->count; i++) {
+		free(source->repositories[i].url);
+		free(source->repositories[i].real_url);
+		free(source->repositories[i].commit);
+		free(source->repositories[i].place);
+		mirror_done(&source->repositories[i].mirror);
+	}
+	free_pointer(&source->repositories);
+	source->count = 0;
+}
+
+void
+source_mirrors(const struct source *source, struct strings *paths)
+{
+	for (size_t i = 0; i < source->count; i++)
+		if (!strings_contain(paths, source->repositories[i].mirror.path))
+			strings_add(paths, source->repositories[i].mirror.path);
+}
+
+static struct source_repository *
+add_repository(struct source *source, const char *url, const char *commit)
+{
+	source->repositories = reallocate(source->repositories,
+	                                  (source->count + 1) * sizeof *source->repositories);
+	struct source_repository *repository = &source->repositories[source->count++];
+	*repository = (struct source_repository){
+	    .url = copy_string(url),
+	    .real_url = repository_rewrite_url(source->how->rewrite, url),
+	    .commit = copy_string(commit),
+	    .mirror = MIRROR_INIT,
+	    .until = clock_ms() + source->how->timeout};
+	return repository;
+}
+
+/* ---- time: a tick that also looks at the clock ---- */
+
+struct watch {
+	struct tick steps;
+	int64_t until;
+};
+
+static bool
+tell_in_time(void *data, int64_t done, int64_t total)
+{
+	const struct watch *watch = data;
+	return tick_tell(&watch->steps, done, total) && clock_ms() < watch->until;
+}
+
+/* What the tick stopped for want of time was not cancelled. */
+static bool
+fail_in_time(const struct source *source, const struct watch *watch, struct failure *why)
+{
+	scoped_free char *limit = duration_rough(source->how->timeout);
+	if (why->code != FAILURE_CANCELLED || steps_cancelled() || clock_ms() < watch->until)
+		return false;
+	return fail(why, FAILURE_TIMEOUT, "it took longer than %s (git.timeout)", limit);
+}
+
+/* ---- one repository ---- */
+
+static void
+log_transfer(const struct source *source, const char *url, const struct transfer *transfer)
+{
+	scoped_free char *bytes = size_rough(transfer->bytes);
+	const struct subject *about = &source->how->steps->about;
+	if (transfer->connections == 0)
+		log_info(about, "%s: the mirror has it already", url);
+	else
+		log_info(about, "%s: %" PRId64 " objects, %s", url, transfer->objects, bytes);
+}
+
+typedef bool hold_mirror(const struct mirror_wish *wish, struct mirror *mirror,
+                         struct failure *why);
+
+static bool
+hold(struct source *source, struct source_repository *repository, hold_mirror *how,
+     struct failure *why)
+{
+	struct watch watch = {.steps = steps_tick(source->how->steps, "objects"),
+	                      .until = repository->until};
+	const struct tick tick = {.tell = tell_in_time, .data = &watch};
+	struct transfer transfer = {0};
+	const struct mirror_wish wish = {.cache_directory = source->how->cache_directory,
+	                                 .url = repository->real_url,
+	                                 .commit = repository->commit,
+	                                 .tick = &tick,
+	                                 .transfer = &transfer,
+	                                 .about = &source->how->steps->about};
+	if (!how(&wish, &repository->mirror, why))
+		return fail_in_time(source, &watch, why);
+	scoped_free char *shown = repository_shown_url(repository->real_url);
+	log_transfer(source, shown, &transfer);
+	return true;
+}
+
+static bool
+instantiate(struct source *source, struct source_repository *repository, struct failure *why)
+{
+	struct watch watch = {.steps = steps_tick(source->how->steps, "files"),
+	                      .until = repository->until};
+	const struct tick tick = {.tell = tell_in_time, .data = &watch};
+	const struct template_wish wish = {.state_directory = source->how->state_directory,
+	                                   .url = repository->real_url,
+	                                   .commit = repository->commit,
+	                                   .mirror = repository->mirror.path,
+	                                   .place = repository->place,
+	                                   .tick = &tick,
+	                                   .about = &source->how->steps->about};
+	return template_instantiate(&wish, why) || fail_in_time(source, &watch, why);
+}
+
+/* A mirror that cannot be read is replaced once. */
+static bool
+check_out(struct source *source, struct source_repository *repository, struct failure *why)
+{
+	return instantiate(source, repository, why)
+	       || (why->code == FAILURE_DAMAGED && hold(source, repository, mirror_replace, why)
+	           && instantiate(source, repository, why));
+}
+
+bool
+source_fetch(struct source *source, const char *commit, struct failure *why)
+{
+	return hold(source, add_repository(source, source->how->url, commit), mirror_hold, why);
+}
+
+bool
+source_check_out(struct source *source, const char *place, struct failure *why)
+{
+	source->repositories[0].place = copy_string(place);
+	return check_out(source, &source->repositories[0], why);
+}
+
+/* ---- submodules ---- */
+
+/* What is missing is the repository's fault, what could not be reached is not. */
+static bool
+fail_submodule(const struct submodule *submodule, const char *url, struct failure *why)
+{
+	scoped(failure_done) struct failure inner = FAILURE_INIT;
+	scoped_free char *shown = repository_shown_url(url);
+	failure_copy(&inner, why);
+	enum failure_code code = inner.code;
+	if (code == FAILURE_NO_REPOSITORY || code == FAILURE_NO_COMMIT || code == FAILURE_NOT_FOUND)
+		code = FAILURE_SUBMODULE;
+	fail(why, code, "submodule %.120s (%.160s at %s): %s", submodule->path, shown,
+	     submodule->commit, inner.message);
+	if (inner.details)
+		failure_set_details(why, inner.details, strlen(inner.details));
+	return false;
+}
+
+static bool
+check_limits(const struct source *source, const struct submodule *submodule, const char *url,
+             const struct strings *ancestors, struct failure *why)
+{
+	if (strings_contain(ancestors, url))
+		return fail(why, FAILURE_BAD_REPOSITORY, "submodule %.200s contains itself",
+		            submodule->path);
+	if (ancestors->count > DEPTH_LIMIT)
+		return fail(why, FAILURE_BAD_REPOSITORY,
+		            "submodules are nested more than %d deep at %.200s", DEPTH_LIMIT,
+		            submodule->path);
+	return source->count < REPOSITORY_LIMIT
+	       || fail(why, FAILURE_BAD_REPOSITORY, "more than %d submodules, at %.200s",
+	               REPOSITORY_LIMIT - 1, submodule->path);
+}
+
+static bool
+add_submodule(struct source *source, size_t parent, const struct submodule *submodule,
+              const char *url, struct failure *why)
+{
+	struct source_repository *repository = add_repository(source, url, submodule->commit);
+	repository->place = format("%s/%s", source->repositories[parent].place, submodule->path);
+	return (hold(source, repository, mirror_hold, why) && check_out(source, repository, why))
+	       || fail_submodule(submodule, url, why);
+}
+
+static bool
+update(struct source *source, size_t parent, const struct strings *ancestors, struct failure *why)
+{
+	scoped(submodules_done) struct submodules list;
+	if (!tree_submodules(source->repositories[parent].place, &list, why))
+		return false;
+	for (size_t i = 0; i < list.count; i++) {
+		scoped(strings_done) struct strings line = STRINGS_INIT;
+		const struct submodule *submodule = &list.items[i];
+		scoped_free char *url = repository_resolve_url(source->repositories[parent].url,
+		                                               submodule->url);
+		if (!url)
+			return fail(why, FAILURE_SUBMODULE,
+			            "submodule %.200s: %.200s leads nowhere", submodule->path,
+			            submodule->url);
+		strings_add_all(&line, ancestors);
+		strings_add(&line, url);
+		if (!check_limits(source, submodule, url, ancestors, why)
+		    || !add_submodule(source, parent, submodule, url, why)
+		    || !update(source, source->count - 1, &line, why))
+			return false;
+	}
+	return true;
+}
+
+bool
+source_submodules(struct source *source, struct failure *why)
+{
+	scoped(strings_done) struct strings ancestors = STRINGS_INIT;
+	strings_add(&ancestors, source->repositories[0].url);
+	return update(source, 0, &ancestors, why);
+}

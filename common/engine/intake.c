@@ -145,26 +145,26 @@ is_kept(const char *state_directory, const char *name, struct claim *ret_claim)
 
 /* Looks until there are none. */
 static bool
-find_kept(struct intake *intake, int64_t now)
+find_kept(struct intake *intake)
 {
 	const char *state = intake->services->config->state_directory;
 	scoped(strings_done) struct strings names = STRINGS_INIT;
 	scoped(failure_done) struct failure why = FAILURE_INIT;
-	if (intake->again_due < 0 || now < intake->again_due)
+	if (intake->again_due < 0 || clock_ms() < intake->again_due)
 		return false;
 	intake->again_due = -1;
 	if (!claim_list(state, &names, &why))
 		log_failure(LEVEL_ERROR, NULL, &why, "cannot look for claims that are kept");
 	for (size_t i = 0; i < names.count && !intake->again.job.id; i++)
 		if (is_kept(state, names.items[i], &intake->again))
-			intake->again_due = now;
+			intake->again_due = 0;
 	return intake->again.job.id;
 }
 
 void
-intake_run_again(struct intake *intake, int64_t due)
+intake_run_again(struct intake *intake, int64_t delay_ms)
 {
-	intake->again_due = due;
+	intake->again_due = clock_ms() + delay_ms;
 }
 
 static enum intake_result
@@ -206,6 +206,14 @@ received(void *data, struct queue_message *message, const struct failure *why)
 	*message = (struct queue_message)QUEUE_MESSAGE_INIT;
 }
 
+/* Not beyond the time at which a kept claim is to be run again. */
+static int64_t
+wait_of(const struct intake *intake, int64_t now)
+{
+	bool sooner = intake->again_due >= 0 && intake->again_due < now + WAIT;
+	return sooner ? intake->again_due - now : WAIT;
+}
+
 void
 intake_turn(struct intake *intake, const struct membership *membership, const struct slot *slot,
             int64_t now)
@@ -228,11 +236,11 @@ intake_turn(struct intake *intake, const struct membership *membership, const st
 		intake->due = now + LOOK_AGAIN;
 		return;
 	}
-	if (find_kept(intake, now))
+	if (find_kept(intake))
 		return;
 	intake->receiving = true;
 	intake->asked = now;
-	queue_receive(intake->services->queue, WAIT, received, intake);
+	queue_receive(intake->services->queue, wait_of(intake, now), received, intake);
 }
 
 void

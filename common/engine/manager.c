@@ -93,7 +93,7 @@ manager_collect(struct manager *m)
 	if (settle_outcome(&m->services, &slot->claim, &outcome, slot->directory, &settled, &why)) {
 		m->settled[settled]++;
 		if (settled == SETTLED_HANDED_BACK && slot->claim.kept)
-			intake_run_again(&m->intake, clock_ms() + settings(m)->retry_delay);
+			intake_run_again(&m->intake, settings(m)->retry_delay);
 	} else {
 		/* The claim stays on disk; the next start settles it. */
 		struct subject about = slot_subject(slot);
@@ -145,7 +145,7 @@ manager_claim(struct manager *m)
 	if (!settle_release(&m->services, &claim, settings(m)->retry_delay, true, &why))
 		log_failure(LEVEL_ERROR, &about, &why, "nor handed back: the next start will");
 	if (claim.kept)
-		intake_run_again(&m->intake, clock_ms() + settings(m)->retry_delay);
+		intake_run_again(&m->intake, settings(m)->retry_delay);
 }
 
 static const char *

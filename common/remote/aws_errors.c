@@ -42,9 +42,11 @@ static const struct row rows[] = {
     {"RequestExpired", NULL, FAILURE_CLOCK, false},
     {"InvalidSignature", "ignature expired", FAILURE_CLOCK, false},
     {"InvalidSignature", "not yet current", FAILURE_CLOCK, false},
+    {"InvalidSignature", "should be scoped to", FAILURE_WRONG_REGION, false},
     {"InvalidSignature", NULL, FAILURE_UNAUTHORIZED, true},
     {"SignatureDoesNotMatch", "ignature expired", FAILURE_CLOCK, false},
     {"SignatureDoesNotMatch", "not yet current", FAILURE_CLOCK, false},
+    {"SignatureDoesNotMatch", "should be scoped to", FAILURE_WRONG_REGION, false},
     {"SignatureDoesNotMatch", NULL, FAILURE_UNAUTHORIZED, true},
 
     {"AuthorizationHeaderMalformed", "region", FAILURE_WRONG_REGION, false},

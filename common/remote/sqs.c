@@ -58,16 +58,25 @@ end(struct sqs_call *call, const struct json_t *body, const struct failure *why)
 	task.done(&task, body, why);
 }
 
+/* What stands after the last such character; all of it if there is none. NULL gives NULL. */
+static const char *
+after_last(const char *text, char mark)
+{
+	const char *last = text ? strrchr(text, mark) : NULL;
+	return last ? last + 1 : text;
+}
+
 /* An error that has no JSON has no name either: its status counts. */
 static void
 refused(struct sqs_call *call, const struct http_answer *answer, const struct json_t *body)
 {
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	const char *message = js_string(body, "message");
-	const struct aws_error error = {.code = js_string(body, "__type"),
+	const char *code = after_last(js_string(body, "__type"), '#');
+	const struct aws_error error = {.code = code,
 	                                .message = message ? message : js_string(body, "Message")};
-	scoped_free char *what = format("%s %s at %s", call->task.action, call->about,
-	                                call->sqs->endpoint);
+	scoped_free char *what = format("%s %s at %s", call->task.action,
+	                                after_last(call->about, '/'), call->sqs->endpoint);
 	if (aws_keys_expired(&error) && !call->renewed) {
 		call->renewed = true;
 		credentials_forget(call->sqs->credentials);

@@ -67,8 +67,7 @@ static const struct setting rows[] = {
      .type = SETTING_STRING,
      .offset = AT(queue_region),
      .fixed = true,
-     .help = "sqs: the region of the queues, such as eu-west-1. With queue.endpoint it may be "
-             "empty: us-east-1."},
+     .help = "sqs: the region of the queues, such as eu-west-1; empty: store.region."},
     {.name = "queue.ca-file",
      .type = SETTING_PATH,
      .offset = AT(queue_ca_file),
@@ -212,9 +211,7 @@ worker_needs_keys(const struct worker_config *config)
 const char *
 worker_queue_region(const struct worker_config *config)
 {
-	if (config->queue_region)
-		return config->queue_region;
-	return config->queue_endpoint ? "us-east-1" : NULL;
+	return config->queue_region ? config->queue_region : config->store.region;
 }
 
 char *

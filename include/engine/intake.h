@@ -33,8 +33,8 @@ void intake_turn(struct intake *intake, const struct membership *membership,
 void intake_stop(struct intake *intake);
 /* Looks at sandbox and tools again before the next job: the configuration changed. */
 void intake_probe_again(struct intake *intake);
-/* A claim was renewed (work/claim.h): to be run again here, not before `due` (clock_ms()). */
-void intake_run_again(struct intake *intake, int64_t due);
+/* A kept claim was renewed (work/claim.h): to be run again here, after so long. */
+void intake_run_again(struct intake *intake, int64_t delay_ms);
 int64_t intake_due(const struct intake *intake);
 
 enum intake_result {

@@ -40,7 +40,7 @@ typedef void sqs_done(const struct sqs_task *task, const struct json_t *body,
 
 struct sqs_task {
 	const char *action;  /* "ReceiveMessage", a constant */
-	const char *about;   /* the queue, for messages; copied */
+	const char *about;   /* the queue, by name or URL, for messages; copied */
 	struct json_t *body; /* parameters; taken over */
 	int64_t wait_ms;     /* that the answer takes on purpose */
 	sqs_done *done;

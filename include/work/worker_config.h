@@ -74,8 +74,7 @@ bool must_check worker_check_environment(const char *setting, const struct strin
 bool worker_needs_keys(const struct worker_config *config);
 /* The worker's name: the setting, or the host's name. malloc'd. */
 char *worker_name(const struct worker_config *config);
-/* For what SQS's requests are signed: the setting, or us-east-1 where an endpoint is set; NULL:
- * none. */
+/* That of SQS; NULL: neither queue.region nor store.region is set. */
 const char *worker_queue_region(const struct worker_config *config);
 
 #endif

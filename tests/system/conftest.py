@@ -27,6 +27,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 SKIP_SERVERS = os.environ.get("MOOLLOY_SKIP_SERVERS") == "1"
 
 sites = []
+servers_of_session = []  # ended by nothing_left(), which pytest may end before other fixtures
 skipped_for_servers = []
 
 
@@ -43,6 +44,8 @@ def nothing_left():
     """Whatever loses its parent becomes our child: when all is over none may be there."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     yield
+    while servers_of_session:
+        servers_of_session.pop().stop()
     left = workers.living(workers.children("self"))
     assert not left, [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() for pid in left]
 
@@ -82,9 +85,8 @@ def servers(request):
 
 @pytest.fixture(scope="session")
 def s3_of_session(tmp_path_factory):
-    server = S3Server(tmp_path_factory.mktemp("s3"))
-    yield server
-    server.stop()
+    servers_of_session.append(S3Server(tmp_path_factory.mktemp("s3")))
+    return servers_of_session[-1]
 
 
 @pytest.fixture
@@ -95,9 +97,8 @@ def s3_server(servers, request):
 
 @pytest.fixture(scope="session")
 def sqs_of_session(tmp_path_factory):
-    server = SqsServer(tmp_path_factory.mktemp("sqs"))
-    yield server
-    server.stop()
+    servers_of_session.append(SqsServer(tmp_path_factory.mktemp("sqs")))
+    return servers_of_session[-1]
 
 
 @pytest.fixture

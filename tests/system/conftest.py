@@ -15,6 +15,7 @@ import make_repository
 import models
 import programs
 import workers
+from existing_site import ExistingSite
 from fault_proxy import FaultProxy
 from s3_server import S3Server
 from site_of_programs import Site
@@ -50,8 +51,8 @@ def nothing_left():
     assert not left, [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() for pid in left]
 
 
-def make_site(**options):
-    site = Site(**options)
+def make_site(kind=Site, **options):
+    site = kind(**options)
     sites.append(site)
     return site
 
@@ -63,16 +64,29 @@ def end_site(site, check):
 
 @pytest.fixture
 def new_site(request):
-    """Makes sites, which are ended with the test."""
+    """Makes sites, which are ended with the test. store: directory, or s3; queue: dashboard, of ours,
+    or sqs, with the existing dashboard."""
     made = []
 
-    def make(**options):
+    def make(store="directory", queue="dashboard", **options):
+        if store == "s3":
+            options["s3"] = request.getfixturevalue("s3_server")
+        if queue == "sqs":
+            options |= {"kind": ExistingSite, "sqs": request.getfixturevalue("sqs_server")}
         made.append(make_site(**options))
         return made[-1]
 
     yield make
     for site in made:
         end_site(site, check=not request.node.failed)
+
+
+@pytest.fixture(params=[("dashboard", "directory"), ("dashboard", "s3"), ("sqs", "directory"),
+                        ("sqs", "s3")], ids="-".join)
+def set_up(request):
+    """Options of new_site(): each way that a site can be set up."""
+    queue, store = request.param
+    return {"queue": queue, "store": store}
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""A whole site in one temporary directory: dashboard, store, sample repository, both workers."""
+"""A whole site in one temporary directory: dashboard, store, sample repository, both workers. The store
+may lie in a bucket instead; see existing_site.py for one with the existing dashboard and SQS."""
 import hashlib
 import io
 import itertools
@@ -12,6 +13,7 @@ import tempfile
 
 import make_repository
 from programs import Dashboard, wait_for
+from stores import DirectoryStore, S3Store
 from workers import BuildWorker, RunWorker, processes_of
 
 JOB_DEADLINE = 60  # seconds that a job of the tests may take on a busy machine
@@ -21,12 +23,14 @@ DECOMPRESSORS = {".zst": "zstd", ".bz2": "bzip2", ".gz": "gzip", ".xz": "xz"}
 
 class Site:
     """build, run: settings of the two workers; workers: which of them to start. password: what the
-    dashboard asks for. Each test that changes something for good has a site of its own."""
+    dashboard asks for. s3: a S3Server, where the store lies then. Each test that changes something for
+    good has a site of its own."""
 
-    def __init__(self, build=(), run=(), workers=("build", "run"), password=None):
+    def __init__(self, build=(), run=(), workers=("build", "run"), password=None, s3=None):
         # A short path: those of sockets may have 107 bytes.
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="moolloy-"))
-        self.store = self.path / "store"
+        self.store = self.path / "store"  # of a directory store
+        self.objects = self.open_store(s3)
         self.repositories = self.path / "repositories"
         self.repository = self.repositories / "moolloy"
         self.settings = {"build": dict(build), "run": dict(run)}
@@ -42,9 +46,16 @@ class Site:
             self.stop(check=False)
             raise
 
+    def open_store(self, s3):
+        if s3 is None:
+            return DirectoryStore(self.store)
+        keys = [self.write_secret("access-key", s3.access_key),
+                self.write_secret("secret-key", s3.secret_key)]
+        return S3Store(s3, f"sites/{self.path.name}", keys)
+
     def start_dashboard(self, password):
         config = self.path / "dashboard.yaml"
-        lines = [f"store.path: {self.store}\n"]
+        lines = [f"{name}: {json.dumps(value)}\n" for name, value in self.objects.settings.items()]
         if password:
             self.password_file = self.write_secret("password", password)
             hook = self.write_secret("hook", "hook")
@@ -71,7 +82,9 @@ class Site:
 
     def add_worker(self, kind, name=None, **settings):
         """A worker that is not started yet."""
-        more = {"build": {"repository.url": str(self.repository)}, "run": {}}[kind]
+        more = {**self.objects.settings, **self.queue_settings(kind)}
+        if kind == "build":
+            more["repository.url"] = str(self.repository)
         if self.password_file:
             more.update({"dashboard.username": "tester",
                          "dashboard.password-file": str(self.password_file)})
@@ -79,6 +92,9 @@ class Site:
                                {**more, **self.settings[kind], **settings}, name)
         self.workers.append(worker)
         return worker
+
+    def queue_settings(self, kind):
+        return {}
 
     def stop(self, check=True):
         """Ends everything. check: all must end well, and no process may be left."""
@@ -90,6 +106,7 @@ class Site:
                 wait_for(lambda: not processes_of(self.path), "no process left")
                 for log in self.logs().values():
                     assert "Sanitizer" not in log, log
+                assert not self.objects.incomplete_uploads()
         finally:
             for program in [*self.workers, self.dashboard]:
                 if program and program.process and program.process.poll() is None:
@@ -143,15 +160,7 @@ class Site:
     def put(self, key, content, sha256=None):
         """An object into the store, as a worker puts it there. sha256: another than the true one,
         or "" for none."""
-        path = self.store / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        metadata = path.with_name(path.name + ".sha256")
-        metadata.unlink(missing_ok=True)
-        if sha256 is None:
-            sha256 = hashlib.sha256(content).hexdigest()
-        if sha256:
-            metadata.write_text(f"{sha256}  {path.name}\n")
+        self.objects.put(key, content, sha256)
 
     def add_built_commit(self, jar, told=True):
         """A commit that was built into that jar, without a build worker. told: the build's report
@@ -220,7 +229,9 @@ class Site:
         return self.wait_for_job(id=self.request_run(model, **request))
 
     def object(self, key):
-        return (self.store / key).read_bytes()
+        content = self.objects.get(key)
+        assert content is not None, f"there is no {key}"
+        return content
 
     def results(self, job):
         """The files of the result tarball: {path: bytes, None for a folder}."""

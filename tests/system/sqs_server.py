@@ -14,6 +14,7 @@ import uuid
 
 import aws_signature
 from programs import DEADLINE, Answer
+from s3_server import S3Server
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 # Where `make servers` puts it.
@@ -25,7 +26,8 @@ Message = collections.namedtuple("Message", "id receipt body attempt")
 
 
 class SqsServer:
-    """keys: {access key: Keys} that are accepted. temporary: a pair that needs its session token."""
+    """keys: {access key: Keys} that are accepted: its own, those of the S3 server (as with AWS, one pair
+    can be good for both), and a temporary pair that needs its session token."""
 
     region = "us-east-1"
     access_key, secret_key = "AKIAOFTHETESTS", "written-in/the+open"
@@ -34,8 +36,9 @@ class SqsServer:
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        own = aws_signature.Keys(self.access_key, self.secret_key)
-        self.keys = {own.access: own, self.temporary.access: self.temporary}
+        pairs = (aws_signature.Keys(self.access_key, self.secret_key), self.temporary,
+                 aws_signature.Keys(S3Server.access_key, S3Server.secret_key))
+        self.keys = {keys.access: keys for keys in pairs}
         self.expired = set()  # access keys whose time has run out
         self.log = open(self.directory / "log", "ab")
         self.process = subprocess.Popen(

@@ -189,7 +189,7 @@ def test_a_full_disk_is_not_the_repositorys_fault(clone, tmp_path):
     clone.temporary.mkdir()
     clone.prefix = ["unshare", *([] if os.getuid() == 0 else ["-r"]), "-m", "sh", "-c",
                     f'mount -t tmpfs -o size=2m tmpfs {clone.temporary} && exec "$@"', "sh"]
-    clone.attempt(repository, ["file"], commit)
+    clone.attempt(repository, ["file"], commit, disk__free_bytes="0")
     assert "job 1.1 checkout: failed" in clone.log and "[disk-full]" in clone.log
 
 

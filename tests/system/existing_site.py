@@ -1,6 +1,7 @@
 """A site as bigger teams have it: the existing dashboard, jobs by SQS. Tests ask it for work, and what
 became of it, as any Site; what the existing dashboard does not keep is not there."""
 import dataclasses
+import json
 import pathlib
 import secrets
 
@@ -76,6 +77,9 @@ class ExistingSite(Site):
     def job(self, job):
         [found] = self.jobs(id=job)
         return found
+
+    def reported(self, job):
+        return json.loads(job["reports"][-1])
 
     def model(self, model):
         return dataclasses.asdict(self.dashboard.models[model])

@@ -10,9 +10,12 @@ import pytest
 
 import models
 from conftest import HERE
-from make_repository import BROKEN_SOURCE, commit_change
+from make_repository import commit_change
 from programs import wait_for
 from workers import living
+
+# Settings for commits that hold a jar.
+READY = {"build.commands": ["cp ready.jar out.jar"], "build.artifact": "out.jar"}
 
 
 @pytest.fixture
@@ -22,66 +25,94 @@ def archive_file(tmp_path):
     return make
 
 
-def test_from_push_to_results(new_site, archive_file, solutions):
-    """With every setting at its default, as far as a test can."""
-    site = new_site(run={"run.jvm-options": models.JVM_OPTIONS})
+def test_from_push_to_results(new_site, set_up, jar, archive_file, solutions):
+    """With every setting at its default, as far as a test can; built by ant in two of the four."""
+    by_ant = set_up in ({"queue": "dashboard", "store": "directory"}, {"queue": "sqs", "store": "s3"})
+    site = new_site(build={} if by_ant else READY, run={"run.jvm-options": models.JVM_OPTIONS},
+                    **set_up)
+    if not by_ant:
+        site.commit = commit_change(site.repository, {"ready.jar": jar.read_bytes()}, "Add a jar")
     asked = site.add_model("asked for", archive_file(expected=solutions), ci=True)
     site.add_model("not asked for", archive_file(expected=solutions), ci=False)
     build = site.build(site.commit)
-    jar = site.store / f"builds/{site.commit}.jar"
-    counted = subprocess.run(["sha256sum", jar], capture_output=True, text=True).stdout.split()[0]
-    assert build["jar_sha256"] == counted
-    assert (build["worker"], build["return_code"], build["attempt"]) == ("build-worker", 0, 1)
+    key, jar = f"builds/{site.commit}.jar", site.object(f"builds/{site.commit}.jar")
+    counted = hashlib.sha256(jar).hexdigest()
+    assert (build["return_code"], build["result_s3_key"]) == (0, key)
+    told = site.reported(build)
+    assert (told["jar_sha256"], told["worker"], told["attempt"]) == (counted, "build-worker", 1)
+    assert site.objects.sha256(key) == counted
     run = site.wait_for_job(type="run")
     assert len(site.jobs(type="run")) == 1
     assert (run["model_id"], run["test_type"], run["algorithm"]) == (asked, "ci", "GIA")
-    assert (run["return_code"], run["correct"], run["worker"]) == (0, 1, "run-worker")
-    assert run["jar_sha256"] == counted
+    assert (run["return_code"], run["correct"]) == (0, 1)
+    told = site.reported(run)
+    assert (told["jar_sha256"], told["worker"], told["attempt"]) == (counted, "run-worker", 1)
     assert run["requested_at"] <= run["started_at"] <= run["finished_at"]
     results = site.results(run)
     assert {"model", "run", "hostname", "manifest.json", "comparison.json"} <= set(results)
     assert not [name for name in results if name.endswith(".jar")]
     assert json.loads(results["manifest.json"])["jar"] == {
-        "key": build["result_s3_key"], "sha256": counted, "bytes": jar.stat().st_size}
+        "key": key, "sha256": counted, "bytes": len(jar)}
     assert len(site.comparison(run)["matched"]) == models.KNAPSACK_SOLUTIONS
-    get = site.dashboard.get
-    assert get(f"/commits/{site.commit}/download").body == jar.read_bytes()
-    assert get(f"/jobs/{run['id']}/result").body == site.object(run["result_s3_key"])
-    for page in ("/", "/commits", f"/commits/{site.commit}", "/builds", f"/jobs/{build['id']}"):
-        assert site.commit[:7] in get(page).text, page
-    for page in ("/runs", f"/jobs/{run['id']}", "/models", f"/models/{asked}"):
-        assert "asked for" in get(page).text, page
+    assert site.objects.list("builds/") == [key]
+    assert site.objects.list("results/") == [run["result_s3_key"]]
     for worker in site.workers:
         worker.wait_until_idle()
         assert not list((worker.state / "jobs").iterdir())
         assert worker.status()["counters"] == {
             "succeeded": 1, "failed": 0, "handed_back": 0, "lost": 0}
+    if set_up["queue"] == "dashboard":
+        check_pages(site, build, run)
 
 
-def test_a_bad_build_asks_for_no_run(new_site, archive_file):
-    site = new_site()
+def check_pages(site, build, run):
+    """Of our dashboard."""
+    get = site.dashboard.get
+    assert get(f"/commits/{site.commit}/download").body == site.object(build["result_s3_key"])
+    assert get(f"/jobs/{run['id']}/result").body == site.object(run["result_s3_key"])
+    for page in ("/", "/commits", f"/commits/{site.commit}", "/builds", f"/jobs/{build['id']}"):
+        assert site.commit[:7] in get(page).text, page
+    for page in ("/runs", f"/jobs/{run['id']}", "/models", f"/models/{run['model_id']}"):
+        assert "asked for" in get(page).text, page
+
+
+def test_a_bad_build_asks_for_no_run(new_site, set_up, archive_file):
+    site = new_site(build={"build.commands": ["false"]}, **set_up)
     site.add_model("model", archive_file())
-    commit = commit_change(site.repository, BROKEN_SOURCE, "Break it")
-    assert site.build(commit)["return_code"] == 1
+    assert site.build(site.commit)["return_code"] == 1
     site.build_worker.wait_until_idle()
-    assert not site.jobs(type="run")
+    assert not site.jobs(type="run") and not site.objects.list("builds/")
 
 
-def test_a_push_of_several_commits(new_site, archive_file):
+def test_a_push_of_several_commits(new_site, set_up, archive_file):
     """Each is built, and each is run with its own jar."""
     site = new_site(build={"build.commands": ["cp number out.jar"], "build.artifact": "out.jar"},
-                    run={"run.java": "/bin/true"})
+                    run={"run.java": "/bin/true"}, **set_up)
     site.add_model("empty", archive_file(models.EMPTY, {}))
     commits = [commit_change(site.repository, {"number": str(n)}, f"Count to {n}") for n in range(4)]
     site.push(*commits)
     for number, commit in enumerate(commits):
         run = site.wait_for_job(sha=commit, type="run")
         assert run["correct"] == 1
-        assert run["jar_sha256"] == hashlib.sha256(str(number).encode()).hexdigest()
+        assert (site.reported(run)["jar_sha256"]
+                == hashlib.sha256(str(number).encode()).hexdigest())
 
 
-def test_queues_are_served_by_priority(new_site, jar, archive_file):
-    site = new_site(workers=[], run={"run.java": "/bin/true"})
+def test_a_wrong_result_and_one_that_was_not_known(new_site, set_up, jar, archive, solutions):
+    site = new_site(workers=["run"], **set_up)
+    site.add_built_commit(jar)
+    wrong = site.run(site.add_model("wrong", archive(models.EMPTY, solutions), ci=False))
+    assert (wrong["return_code"], wrong["correct"]) == (0, 0)
+    assert len(site.comparison(wrong)["missing"]) == models.KNAPSACK_SOLUTIONS
+    model = site.add_model("not populated", archive(expected=None), ci=False)
+    first = site.run(model)
+    second = site.run(model)
+    assert first["correct"] == second["correct"] == 1
+    assert len(site.comparison(second)["matched"]) == models.KNAPSACK_SOLUTIONS
+
+
+def test_queues_are_served_by_priority(new_site, set_up, jar, archive_file):
+    site = new_site(workers=[], run={"run.java": "/bin/true"}, **set_up)
     site.add_built_commit(jar)
     model = site.add_model("empty", archive_file(models.EMPTY, {}))
     requested = {site.request_run(model, kind=kind): kind
@@ -93,13 +124,13 @@ def test_queues_are_served_by_priority(new_site, jar, archive_file):
     assert order == ["performance"] * 2 + ["correctness"] * 2 + ["ci"] * 2
 
 
-def test_two_workers_share_the_jobs(new_site, jar, archive):
-    site = new_site(workers=["run"])
+def test_two_workers_share_the_jobs(new_site, set_up, jar, archive):
+    site = new_site(workers=["run"], **set_up)
     site.add_built_commit(jar)
     site.add_worker("run", "second").start()
     model = site.add_model("slow", archive(models.misbehaving("delay 0.5")), ci=False)
     done = [site.wait_for_job(id=job) for job in [site.request_run(model) for _ in range(2)]]
-    assert {job["worker"] for job in done} == {"run-worker", "second"}
+    assert {site.reported(job)["worker"] for job in done} == {"run-worker", "second"}
     assert all(job["correct"] == 1 for job in done)
 
 

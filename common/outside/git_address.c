@@ -96,25 +96,36 @@ go_up(const char *base, size_t *length, char *joint)
 	return true;
 }
 
+/* Without the slashes at its end. */
+static size_t
+trimmed_length(const char *url)
+{
+	size_t length = strlen(url);
+	while (length > 1 && url[length - 1] == '/')
+		length--;
+	return length;
+}
+
 char *
 repository_resolve_url(const char *base, const char *url)
 {
-	size_t length = strlen(base);
+	size_t length = trimmed_length(base);
 	char joint = '/';
 	if (!starts_with(url, "./") && !starts_with(url, "../"))
-		return copy_string(url);
-	while (length > 1 && base[length - 1] == '/')
-		length--;
+		return format("%.*s", (int)trimmed_length(url), url);
 	for (;;) {
 		if (starts_with(url, "./"))
 			url += strlen("./");
 		else if (!starts_with(url, "../"))
-			return format("%.*s%c%s", (int)length, base, joint, url);
+			break;
 		else if (!go_up(base, &length, &joint))
 			return NULL;
 		else
 			url += strlen("../");
 	}
+	char *resolved = format("%.*s%c%s", (int)length, base, joint, url);
+	resolved[trimmed_length(resolved)] = '\0';
+	return resolved;
 }
 
 char *

@@ -177,19 +177,16 @@ fail_submodule(const struct submodule *submodule, const char *url, struct failur
 }
 
 static bool
-check_limits(const struct source *source, const struct submodule *submodule, const char *url,
-             const struct strings *ancestors, struct failure *why)
+check_limits(const struct submodule *submodule, const char *url, const struct strings *ancestors,
+             struct failure *why)
 {
 	if (strings_contain(ancestors, url))
 		return fail(why, FAILURE_BAD_REPOSITORY, "submodule %.200s contains itself",
 		            submodule->path);
-	if (ancestors->count > DEPTH_LIMIT)
-		return fail(why, FAILURE_BAD_REPOSITORY,
-		            "submodules are nested more than %d deep at %.200s", DEPTH_LIMIT,
-		            submodule->path);
-	return source->count < REPOSITORY_LIMIT
-	       || fail(why, FAILURE_BAD_REPOSITORY, "more than %d submodules, at %.200s",
-	               REPOSITORY_LIMIT - 1, submodule->path);
+	return ancestors->count <= DEPTH_LIMIT
+	       || fail(why, FAILURE_BAD_REPOSITORY,
+	               "submodules are nested more than %d deep at %.200s", DEPTH_LIMIT,
+	               submodule->path);
 }
 
 static bool
@@ -208,6 +205,9 @@ update(struct source *source, size_t parent, const struct strings *ancestors, st
 	scoped(submodules_done) struct submodules list;
 	if (!tree_submodules(source->repositories[parent].place, &list, why))
 		return false;
+	if (source->count + list.count > REPOSITORY_LIMIT)
+		return fail(why, FAILURE_BAD_REPOSITORY, "more than %d submodules",
+		            REPOSITORY_LIMIT - 1);
 	for (size_t i = 0; i < list.count; i++) {
 		scoped(strings_done) struct strings line = STRINGS_INIT;
 		const struct submodule *submodule = &list.items[i];
@@ -219,7 +219,7 @@ update(struct source *source, size_t parent, const struct strings *ancestors, st
 			            submodule->url);
 		strings_add_all(&line, ancestors);
 		strings_add(&line, url);
-		if (!check_limits(source, submodule, url, ancestors, why)
+		if (!check_limits(submodule, url, ancestors, why)
 		    || !add_submodule(source, parent, submodule, url, why)
 		    || !update(source, source->count - 1, &line, why))
 			return false;

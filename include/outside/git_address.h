@@ -21,7 +21,8 @@ char *repository_shown_url(const char *url);
 bool repository_same_host(const char *url, const char *other);
 /*
  * Where a submodule's address leads that stands in the repository at `base`: one that begins with
- * ./ or ../ is relative to that. malloc'd; NULL: it leads above the host.
+ * ./ or ../ is relative to that. Without slashes at its end; malloc'd. NULL: it leads above the
+ * host.
  */
 char *repository_resolve_url(const char *base, const char *url);
 /* url, with its beginning replaced where it is the FROM of one of the rules "FROM TO", the longest

@@ -76,6 +76,8 @@ test_addresses_relative_to_others(void **state)
 {
 	static const char *const cases[][3] = {
 	    {"https://host/a/b", "https://other/x", "https://other/x"},
+	    {"https://host/a/b", "https://other/x/", "https://other/x"},
+	    {"https://host/a/b", "./", "https://host/a/b"},
 	    {"https://host/a/b", "../c", "https://host/a/c"},
 	    {"https://host/a/b/", "../c", "https://host/a/c"},
 	    {"https://host/a/b", "./c", "https://host/a/b/c"},

@@ -1,7 +1,6 @@
 #include "engine/intake.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -15,16 +14,17 @@
 
 #define WAIT          20000
 #define BRIEF         1000
-#define LOOK_AGAIN    5000            /* at what stands against a claim */
-#define PROBE_AGAIN   30000           /* at sandbox and tools, while they are missing */
-#define FOREIGN_DELAY 30000           /* until others see what is not for us */
-#define CLOCK_LIMIT   (5 * 60 * 1000) /* what signatures and leases tolerate */
+#define LOOK_AGAIN    5000  /* at what stands against a claim */
+#define PROBE_AGAIN   30000 /* at sandbox and tools, while they are missing */
+#define FOREIGN_DELAY 30000 /* until others see what is not for us */
 
 void
-intake_init(struct intake *intake, const struct services *services)
+intake_init(struct intake *intake, const struct services *services, struct clock_watch *clock)
 {
-	*intake = (struct intake){
-	    .services = services, .message = QUEUE_MESSAGE_INIT, .backoff = BACKOFF_INIT};
+	*intake = (struct intake){.services = services,
+	                          .clock = clock,
+	                          .message = QUEUE_MESSAGE_INIT,
+	                          .backoff = BACKOFF_INIT};
 }
 
 void
@@ -51,13 +51,10 @@ is_registered(const struct membership *membership, struct failure *why)
 }
 
 static bool
-has_clock(const struct membership *membership, struct failure *why)
+has_clock(const struct intake *intake, const struct membership *membership, struct failure *why)
 {
-	if (llabs(membership->clock_offset) <= CLOCK_LIMIT)
-		return true;
-	scoped_free char *offset = offset_rough(membership->clock_offset);
-	return fail(why, FAILURE_CLOCK, "this host's clock is %s of the dashboard's: set it",
-	            offset);
+	return clock_is_near(membership->clock_offset, "the dashboard", why)
+	       && clock_watch_check(intake->clock, why);
 }
 
 static bool
@@ -114,7 +111,7 @@ is_admitted(struct intake *intake, const struct membership *membership, int64_t 
             struct failure *why)
 {
 	const struct services *services = intake->services;
-	return has_tools(intake, now, why) && has_clock(membership, why)
+	return has_tools(intake, now, why) && has_clock(intake, membership, why)
 	       && has_outbox_room(services, why) && has_space(services->config, why);
 }
 
@@ -181,6 +178,17 @@ take_again(struct intake *intake, bool stopping, struct claim *ret_claim)
 
 /* ---- receiving ---- */
 
+/* It is not worth asking before the server's clock and ours agree again. */
+static void
+watch_clock(const struct intake *intake, const struct failure *why)
+{
+	const struct services *services = intake->services;
+	const struct clock_server server = {.url = queue_server(services->queue),
+	                                    .ca_file = services->config->queue_ca_file};
+	if (why->code == FAILURE_CLOCK && server.url)
+		clock_watch_begin(intake->clock, &server, why);
+}
+
 static void
 received(void *data, struct queue_message *message, const struct failure *why)
 {
@@ -192,6 +200,7 @@ received(void *data, struct queue_message *message, const struct failure *why)
 		intake->due = clock_ms() + backoff_next(&intake->backoff);
 		failure_copy(&intake->refused, why);
 		failure_copy(&intake->why, why);
+		watch_clock(intake, why);
 		return;
 	}
 	backoff_reset(&intake->backoff);
@@ -231,6 +240,8 @@ intake_turn(struct intake *intake, const struct membership *membership, const st
 	if (now < intake->due)
 		return;
 	bool admitted = is_admitted(intake, membership, now, &why);
+	if (admitted && intake->refused.code == FAILURE_CLOCK)
+		failure_clear(&intake->refused);
 	note(intake, admitted ? &intake->refused : &why);
 	if (!admitted) {
 		intake->due = now + LOOK_AGAIN;

@@ -51,6 +51,7 @@ struct manager {
 	struct loop_source *signals[5], *wake, *post;
 
 	struct slot slot;
+	struct clock_watch clock;
 	struct membership membership;
 	struct intake intake;
 	struct lease lease;
@@ -246,6 +247,7 @@ manager_set_wake(struct manager *m)
 	int64_t due = earlier(membership_due(&m->membership), lease_due(&m->lease));
 	due = earlier(due, delivery_due(&m->delivery));
 	due = earlier(due, slot_due(&m->slot));
+	due = earlier(due, clock_watch_due(&m->clock));
 	if (m->stopping == STOPPING_NOT && m->slot.state == SLOT_IDLE)
 		due = earlier(due, intake_due(&m->intake));
 	if (m->stopping == STOPPING_DRAIN && m->slot.state != SLOT_IDLE && !m->slot.kill_at)
@@ -270,6 +272,7 @@ manager_turn(void *data)
 	membership_turn(&m->membership, &m->slot, now); /* registered, and heard of */
 	lease_turn(&m->lease, now);                     /* the job stays ours */
 	delivery_turn(&m->delivery, now);               /* letters -> dashboard and queue */
+	clock_watch_turn(&m->clock, now);               /* who refuses our clock -> its Date */
 	if (m->stopping == STOPPING_NOT)                /* the next message */
 		intake_turn(&m->intake, &m->membership, &m->slot, now);
 	manager_announce(m);   /* status file, STATUS= */
@@ -492,7 +495,8 @@ start_duties(struct manager *m)
 {
 	slot_init(&m->slot, m->services.loop);
 	membership_init(&m->membership, &m->services);
-	intake_init(&m->intake, &m->services);
+	clock_watch_init(&m->clock, &m->services);
+	intake_init(&m->intake, &m->services, &m->clock);
 	lease_init(&m->lease, &m->services, &m->slot);
 	delivery_init(&m->delivery, &m->services, &m->slot);
 }
@@ -531,6 +535,7 @@ manager_done(struct manager *m)
 	lease_done(&m->lease);
 	membership_done(&m->membership);
 	intake_done(&m->intake);
+	clock_watch_done(&m->clock);
 	if (m->slot.loop)
 		slot_clear(&m->slot);
 	queue_close(&m->services.queue);

@@ -125,6 +125,13 @@ lose(const struct services *services, const struct claim *claim, struct failure 
 	return claim_remove(services->config->state_directory, claim, why);
 }
 
+/* Says nothing about the job: another worker, or a host whose clock was set, does it. */
+static bool
+is_untried(const struct outcome *outcome)
+{
+	return outcome->why.code == FAILURE_HANDED_BACK || outcome->why.code == FAILURE_CLOCK;
+}
+
 static enum settled
 decide(const struct services *services, const struct claim *claim, const struct outcome *outcome)
 {
@@ -132,7 +139,7 @@ decide(const struct services *services, const struct claim *claim, const struct 
 		return SETTLED_SUCCEEDED;
 	if (outcome->why.code == FAILURE_LEASE_LOST)
 		return SETTLED_LOST;
-	if (outcome->why.code == FAILURE_HANDED_BACK
+	if (is_untried(outcome)
 	    || (outcome->why.retryable && settle_may_try_again(services, claim)))
 		return SETTLED_HANDED_BACK;
 	return SETTLED_FAILED;
@@ -142,14 +149,14 @@ static bool
 carry_out(const struct services *services, const struct claim *claim, const struct outcome *outcome,
           const char *directory, enum settled settled, struct failure *why)
 {
-	bool untried = outcome->why.code == FAILURE_HANDED_BACK;
+	bool at_once = outcome->why.code == FAILURE_HANDED_BACK;
 	switch (settled) {
 	case SETTLED_SUCCEEDED:
 	case SETTLED_FAILED:
 		return report(services, claim, outcome, directory, why);
 	case SETTLED_HANDED_BACK:
-		return settle_release(services, claim, untried ? 0 : services->config->retry_delay,
-		                      untried, why);
+		return settle_release(services, claim, at_once ? 0 : services->config->retry_delay,
+		                      is_untried(outcome), why);
 	case SETTLED_LOST:
 		return lose(services, claim, why);
 	}

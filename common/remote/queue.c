@@ -41,9 +41,17 @@ queue_open(const char *type, const struct queue_access *access, struct queue **r
 void
 queue_close(struct queue **queue)
 {
-	if (*queue)
+	if (*queue) {
+		free_pointer(&(*queue)->server);
 		(*queue)->body->close(*queue);
+	}
 	*queue = NULL;
+}
+
+const char *
+queue_server(const struct queue *queue)
+{
+	return queue->server;
 }
 
 int64_t

@@ -77,6 +77,7 @@ open_queue(const struct queue_access *access)
 	                               .region = access->region,
 	                               .ca_file = access->ca_file};
 	queue->sqs = sqs_open(&way);
+	queue->queue.server = copy_string(way.endpoint);
 	queue->turn = loop_timer(access->loop, act, queue);
 	queue->count = access->names->count;
 	queue->sources = allocate(queue->count * sizeof *queue->sources);

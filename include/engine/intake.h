@@ -3,12 +3,14 @@
 #define ENGINE_INTAKE_H
 
 #include "base/backoff.h"
+#include "engine/clock_watch.h"
 #include "engine/membership.h"
 #include "engine/services.h"
 #include "engine/slot.h"
 
 struct intake {
 	const struct services *services;
+	struct clock_watch *clock;
 	bool receiving;               /* a long poll is under way */
 	bool unregistered;            /* as last seen: nothing to do until that changes */
 	int64_t asked;                /* clock_ms() when it began */
@@ -23,7 +25,8 @@ struct intake {
 	struct failure tools;   /* what that look found missing */
 };
 
-void intake_init(struct intake *intake, const struct services *services);
+/* clock: hears of a queue that refuses our clock, and stands in the way until that is over. */
+void intake_init(struct intake *intake, const struct services *services, struct clock_watch *clock);
 void intake_done(struct intake *intake);
 /* Asks the queue for a job if there is room and nothing stands against it; before that looks for
  * claims that are kept, of which the queue knows nothing any more. */

@@ -17,7 +17,7 @@ bool must_check settle_start(const struct services *services, const struct claim
                              struct failure *why);
 /*
  * The job ended so. directory: the job's, removed after a success, kept otherwise. A retryable
- * failure goes back to the queue until max-attempts.
+ * failure goes back to the queue until max-attempts; one that is the clock's counts as no attempt.
  */
 bool must_check settle_outcome(const struct services *services, const struct claim *claim,
                                const struct outcome *outcome, const char *directory,

@@ -53,6 +53,8 @@ struct queue;
 bool must_check queue_open(const char *type, const struct queue_access *access, struct queue **ret,
                            struct failure *why);
 void queue_close(struct queue **queue);
+/* Address of the server that looks at our clock; NULL: the dashboard. */
+const char *queue_server(const struct queue *queue);
 /* How long a lease of this queue is made, ms. */
 int64_t queue_lease_ms(const struct queue *queue);
 /* How long a message is ours from its receipt, before it was extended: no longer than the lease. */

@@ -23,6 +23,8 @@ struct queue_body {
 struct queue {
 	const struct queue_body *body;
 	int64_t lease_ms, hide_limit_ms; /* set by queue_open() */
+	char *server; /* whose clock counts, "https://..."; set by the body, freed by queue_close();
+	                 NULL: the dashboard */
 };
 
 extern const struct queue_body queue_dashboard, queue_sqs;

@@ -126,6 +126,7 @@ tries_that_count_are_counted(void **state)
 	    {1, 0, FAILURE_INTERNAL, SETTLED_FAILED},
 	    {1, 0, FAILURE_CANCELLED, SETTLED_FAILED},
 	    {9, 0, FAILURE_HANDED_BACK, SETTLED_HANDED_BACK},
+	    {9, 0, FAILURE_CLOCK, SETTLED_HANDED_BACK},
 	    {9, 0, FAILURE_LEASE_LOST, SETTLED_LOST},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -164,6 +165,19 @@ an_untried_job_goes_back_uncounted(void **state)
 	expect_letters("release 1.1");
 	expect_release(&site, 0, true);
 	expect_claims("");
+	site_close(&site);
+}
+
+static void
+a_job_that_met_a_wrong_clock_goes_back_uncounted(void **state)
+{
+	(void)state;
+	struct site site;
+	site_open(&site);
+	scoped(claim_done) struct claim claim = site_claim(BUILD, 1, 0);
+	settle(&site, &claim, failure_of(FAILURE_CLOCK));
+	expect_letters("release 1.1");
+	expect_release(&site, 30000, true);
 	site_close(&site);
 }
 
@@ -320,6 +334,7 @@ main(void)
 	    unit_test_in_directory(tries_that_count_are_counted),
 	    unit_test_in_directory(the_worlds_fault_goes_back_to_the_queue),
 	    unit_test_in_directory(an_untried_job_goes_back_uncounted),
+	    unit_test_in_directory(a_job_that_met_a_wrong_clock_goes_back_uncounted),
 	    unit_test_in_directory(a_lost_job_is_forgotten),
 	    unit_test_in_directory(a_populated_model_goes_before_the_report),
 	    unit_test_in_directory(settling_again_repeats_nothing),

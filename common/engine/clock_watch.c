@@ -41,15 +41,32 @@ clock_watch_done(struct clock_watch *watch)
 	end(watch);
 }
 
-void
-clock_watch_begin(struct clock_watch *watch, const struct clock_server *server,
-                  const struct failure *why)
+/* url: any answer of it has a Date; NULL: nobody to ask. */
+static void
+begin(struct clock_watch *watch, const char *url, const char *ca_file, const struct failure *why)
 {
+	if (why->code != FAILURE_CLOCK || !url)
+		return;
 	clock_watch_done(watch);
-	watch->url = copy_string(server->url);
-	watch->ca_file = copy_string(server->ca_file);
+	watch->url = copy_string(url);
+	watch->ca_file = copy_string(ca_file);
 	failure_copy(&watch->why, why);
 	watch->due = clock_ms();
+}
+
+void
+clock_watch_store(struct clock_watch *watch, const struct failure *why)
+{
+	const struct store_settings *store = &watch->services->config->store;
+	scoped_free char *url = store_server(store);
+	begin(watch, url, store->ca_file, why);
+}
+
+void
+clock_watch_queue(struct clock_watch *watch, const struct failure *why)
+{
+	const struct services *services = watch->services;
+	begin(watch, queue_server(services->queue), services->config->queue_ca_file, why);
 }
 
 static void
@@ -66,6 +83,12 @@ answered(void *data, const struct http_answer *answer, const struct failure *why
 		end(watch);
 	else
 		failure_copy(&watch->why, &apart);
+}
+
+void
+clock_watch_soon(struct clock_watch *watch)
+{
+	watch->due = clock_ms();
 }
 
 void

@@ -107,12 +107,11 @@ has_tools(struct intake *intake, int64_t now, struct failure *why)
 }
 
 static bool
-is_admitted(struct intake *intake, const struct membership *membership, int64_t now,
-            struct failure *why)
+is_admitted(struct intake *intake, int64_t now, struct failure *why)
 {
 	const struct services *services = intake->services;
-	return has_tools(intake, now, why) && has_clock(intake, membership, why)
-	       && has_outbox_room(services, why) && has_space(services->config, why);
+	return has_tools(intake, now, why) && has_outbox_room(services, why)
+	       && has_space(services->config, why);
 }
 
 /* Says it once when it begins, changes or ends. */
@@ -178,17 +177,6 @@ take_again(struct intake *intake, bool stopping, struct claim *ret_claim)
 
 /* ---- receiving ---- */
 
-/* It is not worth asking before the server's clock and ours agree again. */
-static void
-watch_clock(const struct intake *intake, const struct failure *why)
-{
-	const struct services *services = intake->services;
-	const struct clock_server server = {.url = queue_server(services->queue),
-	                                    .ca_file = services->config->queue_ca_file};
-	if (why->code == FAILURE_CLOCK && server.url)
-		clock_watch_begin(intake->clock, &server, why);
-}
-
 static void
 received(void *data, struct queue_message *message, const struct failure *why)
 {
@@ -200,7 +188,7 @@ received(void *data, struct queue_message *message, const struct failure *why)
 		intake->due = clock_ms() + backoff_next(&intake->backoff);
 		failure_copy(&intake->refused, why);
 		failure_copy(&intake->why, why);
-		watch_clock(intake, why);
+		clock_watch_queue(intake->clock, why);
 		return;
 	}
 	backoff_reset(&intake->backoff);
@@ -223,6 +211,22 @@ wait_of(const struct intake *intake, int64_t now)
 	return sooner ? intake->again_due - now : WAIT;
 }
 
+/* That we are registered, and that clocks agree again, are events that bring the next turn; the
+ * rest must be looked at again. */
+static bool
+is_ready(struct intake *intake, const struct membership *membership)
+{
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	if (!is_registered(membership, &why)) {
+		failure_copy(&intake->why, &why);
+		return false;
+	}
+	if (has_clock(intake, membership, &why))
+		return true;
+	note(intake, &why);
+	return false;
+}
+
 void
 intake_turn(struct intake *intake, const struct membership *membership, const struct slot *slot,
             int64_t now)
@@ -231,15 +235,12 @@ intake_turn(struct intake *intake, const struct membership *membership, const st
 	if (slot->state != SLOT_IDLE || intake->receiving || intake->message.body
 	    || intake->again.job.id)
 		return;
-	/* Registering is an event that brings the next turn; the rest must be looked at again. */
-	intake->unregistered = !is_registered(membership, &why);
-	if (intake->unregistered) {
-		failure_copy(&intake->why, &why);
+	intake->unready = !is_ready(intake, membership);
+	if (intake->unready)
 		return;
-	}
 	if (now < intake->due)
 		return;
-	bool admitted = is_admitted(intake, membership, now, &why);
+	bool admitted = is_admitted(intake, now, &why);
 	if (admitted && intake->refused.code == FAILURE_CLOCK)
 		failure_clear(&intake->refused);
 	note(intake, admitted ? &intake->refused : &why);
@@ -265,12 +266,13 @@ void
 intake_probe_again(struct intake *intake)
 {
 	intake->probed = 0;
+	clock_watch_soon(intake->clock);
 }
 
 int64_t
 intake_due(const struct intake *intake)
 {
-	if (intake->receiving || intake->unregistered)
+	if (intake->receiving || intake->unready)
 		return -1;
 	return intake->again.job.id ? 0 : intake->due;
 }

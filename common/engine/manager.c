@@ -91,6 +91,7 @@ manager_collect(struct manager *m)
 	bool found = directory_open(AT_FDCWD, slot->directory, &directory, NULL)
 	             && outcome_read(directory, &told, NULL);
 	verdict_reach(found ? &told : NULL, slot->reason, &slot->how, &outcome);
+	clock_watch_store(&m->clock, &outcome.why);
 	if (settle_outcome(&m->services, &slot->claim, &outcome, slot->directory, &settled, &why)) {
 		m->settled[settled]++;
 		if (settled == SETTLED_HANDED_BACK && slot->claim.kept)

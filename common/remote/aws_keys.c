@@ -55,6 +55,17 @@ aws_keys_check(const struct aws_keys *keys, const char *where, struct failure *w
 	return true;
 }
 
+bool
+aws_settings_check(const struct aws_settings *settings, struct failure *why)
+{
+	bool id = settings->access_key.path, secret = settings->secret_key.path;
+	if (id == secret && (id || !settings->session_token.path))
+		return true;
+	return fail(why, FAILURE_CONFIGURATION,
+	            "aws.access-key-file and aws.secret-key-file go together, and "
+	            "aws.session-token-file goes with them");
+}
+
 struct http_signature
 aws_signature(const struct aws_keys *keys, const char *service, const char *region)
 {

@@ -134,7 +134,15 @@ bool
 store_check(const struct store_settings *settings, struct failure *why)
 {
 	const struct store_body *body = find_body(settings->type, why);
-	return body && (!body->check || body->check(settings, why));
+	return body && aws_settings_check(&settings->aws, why)
+	       && (!body->check || body->check(settings, why));
+}
+
+char *
+store_server(const struct store_settings *settings)
+{
+	const struct store_body *body = find_body(settings->type, NULL);
+	return body && body->server ? body->server(settings) : NULL;
 }
 
 bool

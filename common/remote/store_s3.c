@@ -137,6 +137,7 @@ set_sha256(struct store *base, const char *key, const char *sha256, struct failu
 const struct store_body store_s3 = {
     .type = "s3",
     .check = s3_address_check,
+    .server = s3_bucket_url,
     .open = open_store,
     .close = close_store,
     .head = head,

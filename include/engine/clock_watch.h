@@ -9,12 +9,6 @@
 #include "base/attributes.h"
 #include "engine/services.h"
 
-/* Whose clock counts. */
-struct clock_server {
-	const char *url;     /* any answer of it has a Date */
-	const char *ca_file; /* NULL: the system's */
-};
-
 struct clock_watch {
 	const struct services *services;
 	char *url, *ca_file;    /* of the server; NULL: none stands against us */
@@ -25,9 +19,12 @@ struct clock_watch {
 
 void clock_watch_init(struct clock_watch *watch, const struct services *services);
 void clock_watch_done(struct clock_watch *watch);
-/* That server refused us so (FAILURE_CLOCK). */
-void clock_watch_begin(struct clock_watch *watch, const struct clock_server *server,
-                       const struct failure *why);
+/* What a job, or asking the queue, failed by: it begins if that is FAILURE_CLOCK, with the store's
+ * server or the queue's. */
+void clock_watch_store(struct clock_watch *watch, const struct failure *why);
+void clock_watch_queue(struct clock_watch *watch, const struct failure *why);
+/* It is time now: somebody did something. */
+void clock_watch_soon(struct clock_watch *watch);
 /* Asks for the Date if it is time. */
 void clock_watch_turn(struct clock_watch *watch, int64_t now);
 /* When the turn should come again: clock_ms() or -1. */

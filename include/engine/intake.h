@@ -12,7 +12,7 @@ struct intake {
 	const struct services *services;
 	struct clock_watch *clock;
 	bool receiving;               /* a long poll is under way */
-	bool unregistered;            /* as last seen: nothing to do until that changes */
+	bool unready;                 /* as last seen: not registered, or a wrong clock */
 	int64_t asked;                /* clock_ms() when it began */
 	struct queue_message message; /* that came; body NULL: none */
 	struct claim again;           /* kept, to be run again here; no job id: none */
@@ -34,7 +34,7 @@ void intake_turn(struct intake *intake, const struct membership *membership,
                  const struct slot *slot, int64_t now);
 /* Ends a wait that is under way; its answer still comes. */
 void intake_stop(struct intake *intake);
-/* Looks at sandbox and tools again before the next job: the configuration changed. */
+/* Looks at sandbox, tools and a clock that was refused again: the configuration changed. */
 void intake_probe_again(struct intake *intake);
 /* A kept claim was renewed (work/claim.h): to be run again here, after so long. */
 void intake_run_again(struct intake *intake, int64_t delay_ms);

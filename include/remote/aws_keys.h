@@ -32,6 +32,8 @@ void aws_keys_copy(struct aws_keys *to, const struct aws_keys *from);
 /* An id and its secret, and nothing in them that a header could not carry? FAILURE_CREDENTIALS:
  * "where: an access key's id without its secret". */
 bool must_check aws_keys_check(const struct aws_keys *keys, const char *where, struct failure *why);
+/* Do the settings name both halves of a key, or none? FAILURE_CONFIGURATION. */
+bool must_check aws_settings_check(const struct aws_settings *settings, struct failure *why);
 /* The keys as a signature over requests; borrows all. */
 struct http_signature aws_signature(const struct aws_keys *keys, const char *service,
                                     const char *region);

@@ -62,6 +62,8 @@ struct store_upload;
 
 /* Do the settings of its type fit together? FAILURE_CONFIGURATION. */
 bool must_check store_check(const struct store_settings *settings, struct failure *why);
+/* Address of the server that looks at our clock; NULL: there is none. malloc'd. */
+char *store_server(const struct store_settings *settings);
 /* settings are borrowed. Nothing is asked of a server yet. */
 bool must_check store_open(const struct store_settings *settings, struct store **ret,
                            struct failure *why);

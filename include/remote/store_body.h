@@ -9,6 +9,7 @@ struct store_body {
 	const char *type; /* value of store.type */
 	bool local;       /* see store_is_local() */
 	bool (*check)(const struct store_settings *settings, struct failure *why);
+	char *(*server)(const struct store_settings *settings); /* see store_server(); NULL: none */
 	bool (*open)(const struct store_settings *settings, struct store **ret,
 	             struct failure *why);
 	void (*close)(struct store *store);

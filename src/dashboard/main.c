@@ -16,6 +16,7 @@
 #include "config.h"
 #include "database.h"
 #include "outside/loop.h"
+#include "remote/credentials.h"
 #include "routes.h"
 #include "schema.h"
 #include "site.h"
@@ -234,14 +235,24 @@ serve(const struct dashboard_config *config, struct failure *why)
 
 /* ---- verbs ---- */
 
+static void
+show_config(const struct dashboard_config *config)
+{
+	scoped_free char *shown = config_show(&dashboard_settings_table, config);
+	fputs(shown, stdout);
+	if (strings_equal(config->store.type, "directory"))
+		return;
+	scoped_free char *keys = credentials_describe(&config->store.aws);
+	printf("# keys: %s\n", keys);
+}
+
 static bool
 act(const struct options *options, const struct dashboard_config *config, struct failure *why)
 {
 	if (strings_equal(options->verb, "check-config")) {
 		puts("the configuration is good");
 	} else if (strings_equal(options->verb, "show-config")) {
-		scoped_free char *shown = config_show(&dashboard_settings_table, config);
-		fputs(shown, stdout);
+		show_config(config);
 	} else if (strings_equal(options->verb, "serve")) {
 		return serve(config, why);
 	} else {

@@ -7,11 +7,13 @@
 struct fixture {
 	struct desk desk;
 	struct services services;
+	struct worker_config config;
 	struct clock_watch watch;
 	struct server server;
 	char *answers[2];
 	struct scripted script[2];
 	struct loop_source *post;
+	char type[3], bucket[7], style[5];
 	int asked, wanted;
 	struct failure told[2]; /* NONE: nothing stands against us any more */
 };
@@ -49,7 +51,7 @@ static void
 begin(struct fixture *fixture, int64_t first, int64_t second)
 {
 	struct failure why = FAILURE_INIT;
-	*fixture = (struct fixture){0};
+	*fixture = (struct fixture){.type = "s3", .bucket = "bucket", .style = "auto"};
 	fixture->answers[0] = answer_ahead("403 Forbidden", first);
 	fixture->answers[1] = answer_ahead("200 OK", second);
 	for (int i = 0; i < 2; i++)
@@ -57,12 +59,19 @@ begin(struct fixture *fixture, int64_t first, int64_t second)
 	server_start(&fixture->server, fixture->script, 2);
 	desk_open(&fixture->desk);
 	fixture->services.http = fixture->desk.client;
+	fixture->services.config = &fixture->config;
+	fixture->config.store = (struct store_settings){.type = fixture->type,
+	                                                .bucket = fixture->bucket,
+	                                                .path_style = fixture->style,
+	                                                .endpoint = fixture->server.url};
 	clock_watch_init(&fixture->watch, &fixture->services);
 	assert_int_equal(clock_watch_due(&fixture->watch), -1);
 	assert_true(clock_watch_check(&fixture->watch, NULL));
-	const struct clock_server server = {.url = fixture->server.url};
+	fail(&why, FAILURE_NETWORK, "no matter of clocks");
+	clock_watch_store(&fixture->watch, &why);
+	assert_true(clock_watch_check(&fixture->watch, NULL));
 	fail(&why, FAILURE_CLOCK, "the server's own words");
-	clock_watch_begin(&fixture->watch, &server, &why);
+	clock_watch_store(&fixture->watch, &why);
 }
 
 static void
@@ -110,7 +119,7 @@ asks_until_the_clocks_agree(void **state)
 	assert_int_equal(clock_watch_due(&fixture.watch), -1);
 	end(&fixture);
 	assert_int_equal(fixture.server.asked, 2);
-	assert_true(request_has(&fixture.server, 0, "HEAD / HTTP/1.1\r\n"));
+	assert_true(request_has(&fixture.server, 0, "HEAD /bucket HTTP/1.1\r\n"));
 	server_done(&fixture.server);
 }
 

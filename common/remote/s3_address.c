@@ -67,8 +67,8 @@ is_number(const char *host)
 static bool
 check_style(const struct store_settings *settings, struct failure *why)
 {
-	bool number = settings->endpoint && is_number(host_of(settings->endpoint));
-	return !number || !strings_equal(settings->path_style, "no")
+	const char *host = settings->endpoint ? host_of(settings->endpoint) : NULL;
+	return !host || !is_number(host) || !strings_equal(settings->path_style, "no")
 	       || fail(why, FAILURE_CONFIGURATION,
 	               "store.path-style: no puts the bucket before the name of store.endpoint's "
 	               "host, but %s is a number",

@@ -5,7 +5,8 @@
 #include "base/clock.h"
 #include "base/units.h"
 
-#define EXCEPTION "Exception"
+#define EXCEPTION     "Exception"
+#define MESSAGE_LIMIT 200
 
 struct row {
 	const char *code;    /* without what stands around it */
@@ -177,9 +178,12 @@ aws_fail(const struct aws_error *error, const struct http_answer *answer, const 
 {
 	enum failure_code code = aws_failure_code(error, answer->status);
 	scoped_free char *more = advice(code, answer);
-	scoped_free char *told = format("%.80s%s%.200s", error->code ? error->code : "",
-	                                error->code && error->message ? ": " : "",
-	                                error->message ? error->message : "");
+	/* Further lines of a message quote what was signed, a session token among it. */
+	const char *message = error->message ? error->message : "";
+	int length = (int)strcspn(message, "\r\n");
+	scoped_free char *told = format("%.80s%s%.*s", error->code ? error->code : "",
+	                                error->code && length ? ": " : "",
+	                                length < MESSAGE_LIMIT ? length : MESSAGE_LIMIT, message);
 	scoped(text_done) struct text line = TEXT_INIT;
 	text_add_printable(&line, told, strlen(told), false);
 	return fail(why, code, "%.160s: %d%s%s%s", what, answer->status, line.length ? " " : "",

@@ -146,7 +146,9 @@ fail_answer(const struct s3_call *call, const struct http_answer *answer,
 		aws_fail(&told, answer, what, why);
 	if (code == FAILURE_ACCESS_DENIED && strings_equal(call->request.method, "HEAD"))
 		fail_within(why, "(without leave to list the bucket it says so of what is absent)");
-	failure_set_details(why, text_string(&answer->body), answer->body.length);
+	/* It would quote what was signed, a session token among it. */
+	if (code != FAILURE_UNAUTHORIZED)
+		failure_set_details(why, text_string(&answer->body), answer->body.length);
 	return false;
 }
 

@@ -40,8 +40,8 @@ bool aws_keys_expired(const struct aws_error *error);
 int64_t aws_clock_offset(const struct http_answer *answer);
 /*
  * The failure that an error's answer means, on one line: "what: 403 RequestTimeTooSkewed: the
- * message; this host's clock is 17m00s ahead of the server's". Of a wrong region it says which is
- * right where the answer does. Always false.
+ * first line of the message; this host's clock is 17m00s ahead of the server's". Of a wrong region
+ * it says which is right where the answer does. Always false.
  */
 bool aws_fail(const struct aws_error *error, const struct http_answer *answer, const char *what,
               struct failure *why);

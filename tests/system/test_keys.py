@@ -271,3 +271,26 @@ def test_a_store_that_refuses_our_clock(new_site, jar, archive, s3_server, s3_pr
     worker.signal(signal.SIGHUP)  # looks at once
     done = site.wait_for_job(id=job)
     assert (done["correct"], done["attempt"], done["failure"]) == (1, 2, None)
+
+
+def test_a_server_that_quotes_what_was_signed(new_site, jar, archive, s3_server, s3_proxy,
+                                              environment_keys, monkeypatch):
+    """As S3 does where the signature is wrong: the session token must not get into reports and logs."""
+    token = "a/session/token/that/nobody/sees"
+    environment_keys(keys_of(s3_server))
+    monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+    site = new_site(workers=[])
+    settings = store_settings(s3_server, s3_proxy.endpoint)
+    worker = site.add_worker("run", **settings, **{"max-attempts": 1})
+    site.add_built_commit(jar)
+    refusal = s3_error(403, "SignatureDoesNotMatch", "The signature does not match.\nIt should be of\n"
+                       f"GET\nx-amz-security-token:{token}")
+    s3_proxy.fault(refusal, path=settings["store.prefix"], times=None)
+    worker.start()
+    job = site.run(site.add_model("model", archive(), ci=False))
+    assert job["failure"] == "unauthorized"
+    assert job["error_message"].endswith("403 SignatureDoesNotMatch: The signature does not match.")
+    assert s3_proxy.requests("GET")[0].headers["x-amz-security-token"] == token
+    worker.wait_until_idle()
+    for path in site.path.rglob("*"):
+        assert not path.is_file() or token.encode() not in path.read_bytes(), path

@@ -105,12 +105,13 @@ test_the_failure_names_the_offset(void **state)
 	(void)state;
 	scoped(http_answer_done) struct http_answer answer = {.status = 403};
 	scoped(failure_done) struct failure why = FAILURE_INIT;
-	const struct aws_error error = {"RequestTimeTooSkewed", "The difference is\ntoo large."};
+	const struct aws_error error = {"RequestTimeTooSkewed",
+	                                "The difference is\ttoo large.\n'a token'"};
 	add_date(&answer, -7200 * 1000);
 	assert_false(aws_fail(&error, &answer, "PUT s3://bucket/key", &why));
 	assert_int_equal(why.code, FAILURE_CLOCK);
 	static const char begin[] = "PUT s3://bucket/key: 403 RequestTimeTooSkewed: The difference "
-				    "is\\x0atoo large.; this host's clock is 2h00m ahead";
+				    "is\\x09too large.; this host's clock is 2h00m ahead";
 	assert_memory_equal(why.message, begin, strlen(begin));
 }
 

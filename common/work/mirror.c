@@ -72,8 +72,8 @@ is_same(int fd, const char *path)
 	       && one.st_dev == other.st_dev;
 }
 
-/* Opens the current one, if there is any. Between reading its name and locking it, it may be
- * followed by another, and removed. */
+/* Opens the current one, if there is any; used is -1 for one that is no directory. Between reading
+ * its name and locking it, it may be followed by another, and removed. */
 static void
 open_current(const char *entry, struct mirror *ret)
 {
@@ -81,9 +81,9 @@ open_current(const char *entry, struct mirror *ret)
 	while ((number = current_number(entry)) > 0) {
 		scoped_free char *path = format("%s/%d", entry, number);
 		scoped_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0 && errno != ENOENT)
-			return;
-		if (fd < 0 || flock(fd, LOCK_SH) < 0 || !is_same(fd, path))
+		bool there = fd >= 0 ? flock(fd, LOCK_SH) == 0 && is_same(fd, path)
+		                     : errno != ENOENT;
+		if (!there)
 			continue;
 		mirror_done(ret);
 		*ret = (struct mirror){.path = take_pointer(&path), .used = take_fd(&fd)};
@@ -96,7 +96,9 @@ static bool
 check_owner(const struct mirror *mirror, struct failure *why)
 {
 	struct stat about;
-	if (fstat(mirror->used, &about) < 0 || about.st_uid == geteuid())
+	if (mirror->used < 0 || fstat(mirror->used, &about) < 0)
+		return fail(why, FAILURE_DAMAGED, "it cannot be opened");
+	if (about.st_uid == geteuid())
 		return true;
 	return fail(why, FAILURE_DAMAGED, "it belongs to user %d", (int)about.st_uid);
 }
@@ -140,7 +142,7 @@ static bool
 lock_entry(const struct mirror_wish *wish, struct entry *entry, struct failure *why)
 {
 	scoped_free char *path = format("%s/lock", entry->path);
-	for (;;) {
+	for (bool told = false;; told = true) {
 		if (!directory_make(entry->path, 0750, why))
 			return false;
 		scoped_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
@@ -150,6 +152,8 @@ lock_entry(const struct mirror_wish *wish, struct entry *entry, struct failure *
 			entry->lock = take_fd(&fd);
 			return true;
 		}
+		if (!told)
+			log_info(wish->about, "another worker fetches it: waiting");
 		if (!wait_a_little(wish, why))
 			return false;
 	}

@@ -1,13 +1,29 @@
 """Builds whose commands are a cp: what counts is how the repository got there. The real worker, by run-job."""
+import functools
 import hashlib
 import itertools
 import json
+import shutil
 import subprocess
+import tempfile
 
 import make_repository
 
 from programs import BUILD
 from workers import LEAKS
+
+
+@functools.cache
+def made():
+    """The repositories, made once: the directory, which goes away with this process, and the commit."""
+    directory = tempfile.TemporaryDirectory()
+    return directory, make_repository.make_repositories(directory.name + "/made")
+
+
+def copy_repositories(to):
+    directory, commit = made()
+    shutil.copytree(directory.name + "/made", to, symlinks=True)
+    return commit
 
 
 class Clone:
@@ -19,7 +35,7 @@ class Clone:
         self.prefix = []
         self.numbers = itertools.count()
         self.repositories = directory / "repositories"
-        self.commit = make_repository.make_repositories(self.repositories)
+        self.commit = copy_repositories(self.repositories)
         self.cache = directory / "cache"
         self.settings = {"state-directory": directory / "state", "cache-directory": self.cache,
                          "build.commands": ["cp solver/src/moolloy/solver/Objective.java made.jar"],

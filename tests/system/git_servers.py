@@ -55,14 +55,53 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        first, rest = self.server.part(self, content)
+        self.wfile.write(first)
+        self.server.sent += len(first)
+        if rest:
+            self.wfile.flush()
+            self.server.pause.wait()
+            self.close_connection = True
+
+    def handle(self):
+        with contextlib.suppress(ConnectionError):
+            super().handle()
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """sent: bytes of bodies so far; pause: not set while answers are held back, see hold_at()."""
+
+    root = credentials = None
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.seen, self.sent, self.share = [], 0, None
+        self.pause = threading.Event()
+        self.reached = threading.Event()
+
+    def hold_at(self, share):
+        """Of each pack only that share is sent; .reached is set then, and the rest never comes."""
+        self.share = share
+        self.pause.clear()
+        self.reached.clear()
+
+    def go_on(self):
+        self.share = None
+        self.pause.set()
+
+    def part(self, handler, content):
+        if self.share is None or handler.command != "POST":
+            return content, b""
+        length = int(len(content) * self.share)
+        self.reached.set()
+        return content[:length], content[length:]
 
 
 @contextlib.contextmanager
 def http_server(root, credentials=None, certificate=None):
     """Serves the repositories below root; certificate: (certificate, key) for https."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.root, server.credentials, server.seen = root, credentials, []
+    server = Server()
+    server.root, server.credentials = root, credentials
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
@@ -73,6 +112,7 @@ def http_server(root, credentials=None, certificate=None):
     try:
         yield server
     finally:
+        server.go_on()
         server.shutdown()
         thread.join()
         server.server_close()

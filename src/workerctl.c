@@ -115,10 +115,11 @@ static void
 print_status(const char *worker, const struct json_t *status)
 {
 	const struct json_t *job = js_member(status, "job");
-	int64_t pid = 0, outbox = 0, parked = 0;
+	int64_t pid = 0, outbox = 0, parked = 0, ambiguous = 0;
 	js_integer(status, "pid", &pid);
 	js_integer(status, "outbox", &outbox);
 	js_integer(status, "parked", &parked);
+	js_integer(status, "ambiguous", &ambiguous);
 	bool running = pid > 0 && file_exists(AT_FDCWD, "/proc") && getpgid((pid_t)pid) >= 0;
 	printf("%s (%s): %s%s\n", worker, or_dash(js_string(status, "worker")),
 	       or_dash(js_string(status, "state")), running ? "" : ", but its process is gone");
@@ -136,6 +137,9 @@ print_status(const char *worker, const struct json_t *status)
 		       or_dash(js_string(job, "since")), progress);
 	}
 	printf("  reports waiting: %" PRId64 ", parked: %" PRId64 "\n", outbox, parked);
+	if (ambiguous)
+		printf("  finishes sent and not answered, and so sent again: %" PRId64 "\n",
+		       ambiguous);
 	print_counters(js_member(status, "counters"));
 	printf("  version %s, pid %" PRId64 ", status of %s\n",
 	       or_dash(js_string(status, "version")), pid, or_dash(js_string(status, "updated")));

@@ -88,8 +88,8 @@ retry(const struct errand *errand, const struct failure *why)
 	/* Told when it begins to fail and ever more rarely after that. */
 	unsigned tries = entry->backoff.tries;
 	bool news = (tries & (tries - 1)) == 0;
-	log_failure(news ? LEVEL_WARNING : LEVEL_DEBUG, &about, why, "not delivered yet (try %u)",
-	            tries + 1);
+	log_failure(news ? LEVEL_WARNING : LEVEL_DEBUG, &about, why, "not delivered yet (try %u)%s",
+	            tries + 1, why->unanswered ? ", or delivered without an answer" : "");
 	entry->under_way = false;
 	entry->due = clock_ms() + backoff_next(&entry->backoff);
 }
@@ -116,6 +116,7 @@ delivered(const struct errand *errand)
 static void
 finish_errand(struct errand *errand, const struct failure *why)
 {
+	enum outbox_kind kind = errand->entry->kind;
 	if (!why)
 		delivered(errand);
 	else if (why->code == FAILURE_CONFLICT || why->code == FAILURE_LEASE_LOST)
@@ -124,6 +125,8 @@ finish_errand(struct errand *errand, const struct failure *why)
 		park(errand, why);
 	else
 		retry(errand, why);
+	if (why && why->unanswered && kind == OUTBOX_FINISH)
+		errand->delivery->ambiguous++;
 	outbox_letter_done(&errand->letter);
 	errand->entry = NULL;
 }

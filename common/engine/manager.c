@@ -169,6 +169,7 @@ describe(const struct manager *m, struct status *status)
 	    .worker_id = m->membership.worker_id,
 	    .outbox = outbox_count(m->services.outbox),
 	    .parked = outbox_parked(m->services.outbox),
+	    .ambiguous = m->delivery.ambiguous,
 	    .succeeded = m->settled[SETTLED_SUCCEEDED],
 	    .failed = m->settled[SETTLED_FAILED],
 	    .handed_back = m->settled[SETTLED_HANDED_BACK],

@@ -250,6 +250,7 @@ transfer_init(struct transfer *transfer, const struct http_request *request,
               curl_write_callback write, void *data)
 {
 	*transfer = (struct transfer){.easy = curl_easy_init(),
+	                              .body_length = (curl_off_t)request->body_length,
 	                              .redirect_is_done = request->redirect_is_done};
 	if (!transfer->easy)
 		abort();
@@ -318,6 +319,17 @@ code_from_curl(const struct transfer *transfer, CURLcode result)
 	}
 }
 
+/* All of the request, as far as the kernel took it. */
+static bool
+was_sent(const struct transfer *transfer)
+{
+	long head = 0;
+	curl_off_t body = 0;
+	curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &head);
+	curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &body);
+	return head > 0 && body >= transfer->body_length;
+}
+
 bool
 transfer_fail(const struct transfer *transfer, CURLcode result, struct failure *why)
 {
@@ -329,5 +341,8 @@ transfer_fail(const struct transfer *transfer, CURLcode result, struct failure *
 	/* What curl says of that one sounds like a full disk. */
 	if (result == CURLE_WRITE_ERROR)
 		text = "the answer is longer than it may be";
-	return fail(why, code_from_curl(transfer, result), "%s: %s", transfer->name, text);
+	fail(why, code_from_curl(transfer, result), "%s: %s", transfer->name, text);
+	if (why)
+		why->unanswered = was_sent(transfer);
+	return false;
 }

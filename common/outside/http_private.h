@@ -14,6 +14,7 @@ struct transfer {
 	char error[CURL_ERROR_SIZE];
 	char *name; /* "POST http://host/path" for messages: no password, no query */
 	int64_t stall_ms;
+	curl_off_t body_length; /* of the request; a form's is not known */
 	bool redirect_is_done;
 	int unreadable; /* errno, if the form's file could not be read */
 	struct http_answer answer;

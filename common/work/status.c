@@ -55,6 +55,7 @@ status_text(const struct status *status)
 		js_set(object, "job", job_object(status));
 	js_set_integer(object, "outbox", status->outbox);
 	js_set_integer(object, "parked", status->parked);
+	js_set_integer(object, "ambiguous", status->ambiguous);
 	js_set(object, "counters", counters_object(status));
 	return js_text(object);
 }

@@ -28,6 +28,7 @@ enum failure_code {
 struct failure {
 	enum failure_code code; /* FAILURE_NONE until something failed */
 	bool retryable;         /* from the code's row */
+	bool unanswered;        /* of a request: it was sent whole, so it may have been done */
 	const char *step;       /* in which step of a job; a string constant, stamped by steps */
 	char message[512];      /* one line for a person, with the names that matter */
 	char *details; /* optional evidence, owned: last lines of a log, a server's answer */

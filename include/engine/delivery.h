@@ -20,6 +20,8 @@ struct delivery {
 	struct slot
 	    *slot; /* whose job is stopped when the dashboard says that the attempt is over */
 	int64_t last_success; /* clock_ms() */
+	int64_t
+	    ambiguous; /* finishes sent whole and not answered: the dashboard may get them twice */
 	struct errand errands[DELIVERY_AT_ONCE];
 };
 

@@ -156,6 +156,7 @@ what_failed_is_told_again(void **state)
 	for (size_t i = 0; i < 5; i++)
 		expect_asked(&post, i, "/jobs/1/finish");
 	assert_string_equal(body_of(&post.server, 4), "{}");
+	assert_int_equal(post.delivery.ambiguous, 1);
 	expect_asked(&post, 5, "/queue/acknowledge");
 	assert_int_equal(outbox_parked(post.site.services.outbox), 0);
 	post_close(&post);

@@ -311,6 +311,7 @@ check_broken(const struct scripted *script, struct http_request *request, enum f
 		            got.why.message);
 	assert_false(got.answered);
 	assert_int_equal(got.why.code, wanted);
+	assert_true(got.why.unanswered);
 	assert_true(starts_with(got.why.message, "GET http://127.0.0.1:"));
 }
 
@@ -375,6 +376,7 @@ check_unreachable(const char *url, enum failure_code wanted)
 	ask(&request, &got);
 	assert_false(got.answered);
 	assert_int_equal(got.why.code, wanted);
+	assert_false(got.why.unanswered);
 }
 
 static void

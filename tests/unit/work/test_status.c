@@ -21,6 +21,7 @@ an_idle_worker_has_no_job(void **state)
 	                              .waiting = "no \"room\"",
 	                              .outbox = 3,
 	                              .parked = 1,
+	                              .ambiguous = 6,
 	                              .succeeded = 4,
 	                              .failed = 5,
 	                              .handed_back = 6,
@@ -29,7 +30,8 @@ an_idle_worker_has_no_job(void **state)
 	scoped_free char *wanted = format(
 	    "{\"worker\":\"host/2\",\"program\":\"run-worker\",\"pid\":%d,\"version\":"
 	    "\"" MOOLLOY_VERSION "\",\"state\":\"idle\",\"why\":\"no \\\"room\\\"\","
-	    "\"registered\":false,\"outbox\":3,\"parked\":1,\"counters\":{\"succeeded\":4,"
+	    "\"registered\":false,\"outbox\":3,\"parked\":1,\"ambiguous\":6,\"counters\":{"
+	    "\"succeeded\":4,"
 	    "\"failed\":5,\"handed_back\":6,\"lost\":7}}",
 	    (int)getpid());
 	assert_string_equal(text, wanted);

@@ -206,6 +206,12 @@ want_timer(CURLM *multi, long timeout_ms, void *data)
 	return 0;
 }
 
+void
+http_client_keep(struct http_client *client, size_t connections)
+{
+	curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)connections);
+}
+
 static void
 put_on_loop(struct http_client *client)
 {
@@ -215,7 +221,7 @@ put_on_loop(struct http_client *client)
 	curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, want_timer);
 	curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
 	/* Idle connections cost both sides: the long poll's and one more are enough. */
-	curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, 2L);
+	http_client_keep(client, 2);
 }
 
 /* ---- by hand ---- */

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/units.h"
 #include "outside/digest.h"
@@ -25,6 +26,7 @@
 #define UNCLAIMED     30000       /* how long a message is hidden before it was claimed */
 #define LONGEST_WAIT  20000       /* that SQS knows */
 #define LONGEST_HIDE  (12 * HOUR) /* from its receipt on: SQS's limit */
+#define BRIEF         1000        /* no wait is shorter */
 #define MOMENT        300
 #define MOST_RECEIVES 1000000 /* that are told apart */
 
@@ -37,8 +39,10 @@ struct source {
 	char *url;                    /* NULL: not known yet */
 	struct sqs_call *call;        /* under way, or NULL */
 	bool looked;                  /* a quick look found nothing, or is not needed */
-	bool over;                    /* not asked any more in this round */
+	int64_t due;                  /* clock_ms(): when it may be asked next */
 	int64_t asked, wait;          /* of the poll: clock_ms() when it began, ms */
+	struct failure why;           /* by which it ended in this round; NONE: it did not fail */
+	struct backoff backoff;       /* of failures */
 	struct queue_message message; /* that came; body NULL: none */
 };
 
@@ -50,10 +54,9 @@ struct sqs_queue {
 	struct loop_source *turn; /* calls act() */
 	queue_received *received; /* who waits; NULL: nobody */
 	void *data;
-	int64_t until;      /* clock_ms(): end of the round */
-	int64_t stop_at;    /* clock_ms(): end of the moment; 0: not told to stop */
-	bool calm;          /* the last round found nothing anywhere */
-	struct failure why; /* the round's first */
+	int64_t until;   /* clock_ms(): end of the round */
+	int64_t stop_at; /* clock_ms(): end of the moment; 0: not told to stop */
+	bool calm;       /* the last round found nothing anywhere */
 };
 
 static void act(void *data);
@@ -80,10 +83,13 @@ open_queue(const struct queue_access *access)
 	queue->queue.server = copy_string(way.endpoint);
 	queue->turn = loop_timer(access->loop, act, queue);
 	queue->count = access->names->count;
+	/* A wait each, two errands, and the dashboard's. */
+	http_client_keep(access->client, queue->count + 3);
 	queue->sources = allocate(queue->count * sizeof *queue->sources);
 	for (size_t i = 0; i < queue->count; i++) {
 		const char *name = access->names->items[i];
-		queue->sources[i] = (struct source){.queue = queue, .name = copy_string(name)};
+		queue->sources[i] = (struct source){
+		    .queue = queue, .name = copy_string(name), .backoff = BACKOFF_INIT};
 		if (strstr(name, "://"))
 			queue->sources[i].url = copy_string(name);
 	}
@@ -98,11 +104,11 @@ close_queue(struct queue *base)
 	loop_source_drop(&queue->turn);
 	for (size_t i = 0; i < queue->count; i++) {
 		queue_message_done(&queue->sources[i].message);
+		failure_done(&queue->sources[i].why);
 		free(queue->sources[i].name);
 		free(queue->sources[i].url);
 	}
 	free(queue->sources);
-	failure_done(&queue->why);
 	free(queue);
 }
 
@@ -226,16 +232,23 @@ give_back(struct sqs_queue *queue)
 
 /* ---- answers note what came ---- */
 
+/* Others may do better: this one is asked again, more and more rarely. */
 static void
 failed(struct source *source, const struct failure *why)
 {
-	struct sqs_queue *queue = source->queue;
-	source->over = true;
-	if (queue->why.code == FAILURE_NONE)
-		failure_copy(&queue->why, why);
+	failure_copy(&source->why, why);
+	source->looked = true;
+	source->due = clock_ms() + backoff_next(&source->backoff);
 	/* A queue that was made anew may have another address. */
 	if (why->code == FAILURE_NOT_FOUND && !strstr(source->name, "://"))
 		free_pointer(&source->url);
+}
+
+static void
+worked(struct source *source)
+{
+	failure_clear(&source->why);
+	backoff_reset(&source->backoff);
 }
 
 static void
@@ -302,10 +315,9 @@ nothing_came(struct source *source)
 {
 	int64_t now = clock_ms();
 	bool waited = now - source->asked >= source->wait / 2;
-	if (!source->looked)
-		source->looked = true;
-	else if (!waited || source->queue->until - now < 1000)
-		source->over = true;
+	if (source->looked)
+		source->due = waited ? now : source->queue->until;
+	source->looked = true;
 }
 
 static void
@@ -319,7 +331,9 @@ message_came(const struct sqs_task *task, const struct json_t *body, const struc
 		why = &bad;
 	if (why)
 		failed(source, why);
-	else if (!message)
+	else
+		worked(source);
+	if (!why && !message)
 		nothing_came(source);
 	act_soon(source->queue);
 }
@@ -368,32 +382,38 @@ static struct source *
 to_look_into(const struct sqs_queue *queue)
 {
 	for (size_t i = 0; i < queue->count; i++)
-		if (!queue->sources[i].looked && !queue->sources[i].over)
+		if (!queue->sources[i].looked)
 			return &queue->sources[i];
 	return NULL;
 }
 
-/* A whole number of seconds, at least one. */
-static int64_t
-rest_of_round(const struct sqs_queue *queue)
+/* Is it too late in the round to ask this one again? */
+static bool
+is_over(const struct source *source)
 {
-	int64_t rest = queue->until - clock_ms();
-	rest = rest < LONGEST_WAIT ? rest : LONGEST_WAIT;
-	return rest < 1000 ? 1000 : (rest + 500) / 1000 * 1000;
+	return !source->call && source->due + BRIEF > source->queue->until;
+}
+
+/* The rest of the round, in whole seconds. */
+static int64_t
+wait_of(const struct source *source, int64_t now)
+{
+	int64_t rest = (source->queue->until - now + BRIEF / 2) / BRIEF * BRIEF;
+	return rest < LONGEST_WAIT ? rest : LONGEST_WAIT;
 }
 
 static void
 ask_on(struct sqs_queue *queue)
 {
 	struct source *look = to_look_into(queue);
-	if (look) {
-		if (!look->call)
-			ask(look, 0);
-		return;
+	int64_t now = clock_ms();
+	if (look && !look->call)
+		ask(look, 0);
+	for (size_t i = 0; i < queue->count && !look; i++) {
+		struct source *source = &queue->sources[i];
+		if (!source->call && !is_over(source) && now >= source->due)
+			ask(source, wait_of(source, now));
 	}
-	for (size_t i = 0; i < queue->count; i++)
-		if (!queue->sources[i].call && !queue->sources[i].over)
-			ask(&queue->sources[i], rest_of_round(queue));
 }
 
 /* ---- rounds ---- */
@@ -407,14 +427,43 @@ is_asking(const struct sqs_queue *queue)
 	return false;
 }
 
-/* Tells who waits what the round brought: a message, the first failure, or nothing. */
+/* Will nobody be asked any more? */
+static bool
+is_done(const struct sqs_queue *queue)
+{
+	for (size_t i = 0; i < queue->count; i++)
+		if (!is_over(&queue->sources[i]))
+			return false;
+	return true;
+}
+
+/* The failure to tell of: where all failed, or one so that nothing but a person helps; or at the
+ * end of the round of any. NULL: none. */
+static const struct failure *
+what_failed(const struct sqs_queue *queue)
+{
+	const struct failure *first = NULL;
+	size_t failures = 0;
+	for (size_t i = 0; i < queue->count; i++) {
+		const struct failure *why = &queue->sources[i].why;
+		if (why->code == FAILURE_NONE)
+			continue;
+		if (!why->retryable)
+			return why;
+		first = first ? first : why;
+		failures++;
+	}
+	return failures == queue->count || is_done(queue) ? first : NULL;
+}
+
+/* Tells who waits what the round brought: a message, a failure, or nothing. */
 static void
-end_round(struct sqs_queue *queue, struct queue_message *message)
+end_round(struct sqs_queue *queue, struct queue_message *message, const struct failure *bad)
 {
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	queue_received *received = queue->received;
-	bool bad = !message && queue->why.code != FAILURE_NONE;
-	failure_copy(&why, &queue->why);
+	if (bad)
+		failure_copy(&why, bad);
 	queue->received = NULL;
 	queue->stop_at = 0;
 	queue->calm = !message && !bad;
@@ -431,8 +480,21 @@ stop_round(struct sqs_queue *queue)
 	}
 	for (size_t i = 0; i < queue->count; i++)
 		sqs_cancel(&queue->sources[i].call);
-	failure_clear(&queue->why);
-	end_round(queue, NULL);
+	end_round(queue, NULL, NULL);
+}
+
+/* Whoever failed is asked again when it is due. */
+static void
+wake_for_next(struct sqs_queue *queue)
+{
+	int64_t due = INT64_MAX, now = clock_ms();
+	for (size_t i = 0; i < queue->count; i++) {
+		const struct source *source = &queue->sources[i];
+		if (!source->call && !is_over(source) && source->due > now && source->due < due)
+			due = source->due;
+	}
+	if (due < INT64_MAX)
+		loop_timer_at(queue->turn, due);
 }
 
 static struct queue_message *
@@ -445,18 +507,27 @@ first_message(const struct sqs_queue *queue)
 }
 
 static void
+ask_and_wait(struct sqs_queue *queue)
+{
+	if (!what_failed(queue))
+		ask_on(queue);
+	const struct failure *why = what_failed(queue);
+	if (why || is_done(queue))
+		end_round(queue, NULL, why);
+	else
+		wake_for_next(queue);
+}
+
+static void
 go_on(struct sqs_queue *queue)
 {
 	struct queue_message *message = first_message(queue);
-	if (message) {
-		end_round(queue, message);
-	} else if (queue->stop_at) {
+	if (message)
+		end_round(queue, message, NULL);
+	else if (queue->stop_at)
 		stop_round(queue);
-	} else {
-		ask_on(queue);
-		if (!is_asking(queue))
-			end_round(queue, NULL);
-	}
+	else
+		ask_and_wait(queue);
 }
 
 static void
@@ -475,13 +546,13 @@ receive(struct queue *base, int64_t wait_ms, queue_received *done, void *data)
 	queue->received = done;
 	queue->data = data;
 	queue->until = clock_ms() + wait_ms;
-	failure_clear(&queue->why);
 	/* Where nothing was, or somebody waits already, a look finds nothing; and with a single
 	 * queue there is no order to keep. */
 	for (size_t i = 0; i < queue->count; i++) {
 		struct source *source = &queue->sources[i];
 		source->looked = queue->calm || queue->count == 1 || source->call;
-		source->over = false;
+		source->due = 0;
+		failure_clear(&source->why);
 	}
 	act_soon(queue);
 }

@@ -98,6 +98,9 @@ struct http_client;
 struct http_call;
 /* On the loop; or with NULL by hand: nothing happens but in http_work(). */
 struct http_client *http_client_new(struct loop *loop);
+/* How many connections there may be, used and idle, before the longest idle one is closed; 2 unless
+ * said. */
+void http_client_keep(struct http_client *client, size_t connections);
 /* Calls still under way are dropped; their done is not called. */
 void http_client_free(struct http_client **client);
 /*

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import models
+from fault_proxy import FaultProxy, FlipBit, Reset, Truncate, json_error
 from programs import wait_for
 from workers import RunWorker, processes_of
 
@@ -72,6 +73,7 @@ class Place:
 
     def __init__(self, sqs):
         self.sqs = sqs
+        self.endpoint = sqs.endpoint
         self.path = Path(tempfile.mkdtemp(prefix="moolloy-"))  # short, for sockets
         self.desk = Desk()
         self.queues = [sqs.create_queue("high"), sqs.create_queue("low")]
@@ -98,7 +100,7 @@ class Place:
     def add_worker(self, name="run-worker", **settings):
         """A worker that is not started yet. settings: a_b__c=1 sets a-b.c."""
         worker = RunWorker(self.path, self.desk.url, {
-            "queue.type": "sqs", "queue.endpoint": self.sqs.endpoint, "queues": self.queues,
+            "queue.type": "sqs", "queue.endpoint": self.endpoint, "queues": self.queues,
             "aws.access-key-file": str(self.path / "id"),
             "aws.secret-key-file": str(self.path / "secret"),
             "run.java": "/bin/sh",
@@ -156,6 +158,14 @@ class Place:
     def polled(self, *queues):
         for queue in queues or range(len(self.queues)):
             wait_for(lambda: self.sqs.polls(self.queues[queue]) > 0, f"a poll of queue {queue}")
+
+
+@pytest.fixture
+def proxy(place):
+    """Between the workers and SQS."""
+    with FaultProxy("127.0.0.1", place.sqs.port) as proxy:
+        place.endpoint = proxy.endpoint
+        yield proxy
 
 
 @pytest.fixture
@@ -429,3 +439,80 @@ def test_a_wrong_region(place):
 
 def test_a_queue_that_does_not_exist(place):
     waits_because(place.add_worker(queues=["nowhere"]).start(), "nowhere", "QueueDoesNotExist")
+
+
+# ---- what goes wrong on the way ----
+
+def test_sqs_is_away_for_a_while(place, proxy):
+    worker = place.add_worker(run__java="/bin/true").start()
+    place.polled(0, 1)
+    with proxy.down():
+        place.send(1)
+        waits_because(worker, proxy.endpoint)
+    assert place.report(1)["correct"] == 1
+    worker.wait_until(lambda status: not status.get("why"), "nothing against it")
+
+
+def test_sqs_is_away_when_the_job_ends(place, proxy):
+    """Its report comes nevertheless, and the message goes once it can."""
+    worker = place.add_worker().start()
+    place.send(1)
+    place.begun(worker, 1)
+    with proxy.down():
+        assert place.end(worker, 1)["correct"] == 1
+        assert place.sqs.in_flight(place.queues[0]) == 1
+    place.emptied()
+    assert worker.wait_until_idle()["parked"] == 0
+    assert place.desk.started == ["1"]
+
+
+@pytest.mark.parametrize("action, fault", [
+    ("ReceiveMessage", json_error(400, "ThrottlingException")),
+    ("DeleteMessage", json_error(503, "ServiceUnavailable")),
+    ("ChangeMessageVisibility", json_error(500, "InternalFailure"))])
+def test_sqs_is_busy(place, proxy, action, fault):
+    proxy.fault(fault, action=action, times=3)
+    worker = place.add_worker(run__java="/bin/true").start()
+    place.send(1)
+    assert place.report(1)["correct"] == 1
+    place.emptied()
+    assert worker.wait_until_idle()["parked"] == 0
+
+
+@pytest.mark.parametrize("fault", [Reset(at="before headers"), Truncate(at="last byte"),
+                                   FlipBit(at=200)])
+def test_an_answer_lost_on_the_way(place, proxy, fault):
+    """Its message comes again after the short time that an unclaimed one is hidden."""
+    place.send(1)
+    lost = proxy.fault(fault, action="ReceiveMessage")
+    place.add_worker(run__java="/bin/true", queue__lease="2s").start()
+    assert place.report(1)["attempt"] == 2
+    assert lost.applied == 1
+    place.emptied()
+
+
+def test_keys_that_ran_out_are_replaced(place, proxy):
+    """By those that are there then; nobody need say so."""
+    worker = place.add_worker(run__java="/bin/true").start()
+    rule = proxy.fault(json_error(403, "ExpiredTokenException"), action="ReceiveMessage")
+    place.send(1)
+    place.report(1)
+    assert rule.applied == 1
+    assert "cannot receive" not in worker.log()
+
+
+def test_a_clock_that_is_wrong(place, proxy):
+    late = json_error(403, "InvalidSignatureException", "Signature expired: it is now later",
+                      date_offset=3600)
+    proxy.fault(late, action="ReceiveMessage", times=None)
+    waits_because(place.add_worker().start(), "this host's clock is", "behind")
+
+
+def test_few_connections_for_many_requests(place, proxy):
+    worker = place.add_worker(run__java="/bin/true").start()
+    for job in range(1, 11):
+        place.send(job, job % 2)
+        place.report(job)
+    worker.wait_until_idle()
+    assert len(proxy.requests()) > 40
+    assert proxy.connections <= 5

@@ -1,5 +1,7 @@
 /* A tree made by copying another one: what was checked out once is not inflated again. */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,14 +34,19 @@ place_done(struct place *place)
 
 /* ---- one file ---- */
 
+/* Of a file, less than was asked for is the rest of it. */
 static bool
 copy_bytes(struct place *place, int from, int to, struct failure *why)
 {
 	ssize_t got;
-	while ((got = read(from, place->block, BLOCK)) > 0)
+	do {
+		got = read(from, place->block, BLOCK);
+		if (got < 0)
+			return fail_errno(why, "cannot read");
 		if (!write_all(to, place->block, (size_t)got, why))
 			return false;
-	return got == 0 || fail_errno(why, "cannot read");
+	} while (got == BLOCK);
+	return true;
 }
 
 static bool
@@ -142,20 +149,101 @@ copy_entry(struct place *place, git_index_entry *entry, struct failure *why)
 	return true;
 }
 
+/* Most of it is the kernel's work, which two can have done at once. */
+#define SHARES 2
+
+/* A share of the entries, and who copies it. */
+struct share {
+	git_index *from;
+	size_t begin, end;
+	git_index_entry *copies; /* of all entries: what is to stand in the new index */
+	atomic_bool *stop;       /* the other one failed */
+	struct place place;
+	bool asks; /* the one that may ask the tick */
+	bool good;
+	struct failure why;
+};
+
 static bool
-copy_entries(struct place *place, git_index *from, git_index *to, struct failure *why)
+may_go_on(const struct share *share, size_t at, struct failure *why)
 {
-	size_t count = git_index_entrycount(from);
-	for (size_t i = 0; i < count; i++) {
-		git_index_entry entry = *git_index_get_byindex(from, i);
-		if (!tick_tell(git_state.tick, (int64_t)i, (int64_t)count))
-			return fail(why, FAILURE_CANCELLED, "stopped");
-		if (!copy_entry(place, &entry, why))
-			return false;
-		if (git_index_add(to, &entry) < 0)
-			return git_fail(-1, FAILURE_INTERNAL, why, "%.200s", entry.path);
+	if (atomic_load(share->stop))
+		return fail(why, FAILURE_CANCELLED, "stopped with the other share");
+	return !share->asks
+	       || tick_tell(git_state.tick, (int64_t)((at - share->begin) * SHARES),
+	                    (int64_t)((share->end - share->begin) * SHARES))
+	       || fail(why, FAILURE_CANCELLED, "stopped");
+}
+
+static void *
+copy_share(void *data)
+{
+	struct share *share = data;
+	share->good = true;
+	for (size_t i = share->begin; share->good && i < share->end; i++) {
+		share->copies[i] = *git_index_get_byindex(share->from, i);
+		share->good = may_go_on(share, i, &share->why)
+		              && copy_entry(&share->place, &share->copies[i], &share->why);
 	}
-	return true;
+	if (!share->good)
+		atomic_store(share->stop, true);
+	return NULL;
+}
+
+static void
+share_done(struct share *share)
+{
+	place_done(&share->place);
+	failure_done(&share->why);
+}
+
+/* The last share is ours, which alone asks the tick. */
+static bool
+copy_shares(struct share shares[SHARES], struct failure *why)
+{
+	pthread_t others[SHARES - 1];
+	int started = 0;
+	while (started < SHARES - 1
+	       && pthread_create(&others[started], NULL, copy_share, &shares[started]) == 0)
+		started++;
+	for (int i = started; i < SHARES; i++)
+		copy_share(&shares[i]);
+	for (int i = 0; i < started; i++)
+		pthread_join(others[i], NULL);
+	/* Of two failures, one only says that there was the other. */
+	const struct share *failed = NULL;
+	for (int i = 0; i < SHARES; i++)
+		if (!shares[i].good && (!failed || failed->why.code == FAILURE_CANCELLED))
+			failed = &shares[i];
+	if (failed)
+		failure_copy(why, &failed->why);
+	return !failed;
+}
+
+static bool
+copy_files(const char *from, const char *to, git_index *index, git_index_entry *copies,
+           struct failure *why)
+{
+	size_t count = git_index_entrycount(index);
+	atomic_bool stop = false;
+	struct share shares[SHARES];
+	bool opened = true;
+	for (int i = 0; i < SHARES; i++) {
+		struct place *place = &shares[i].place;
+		shares[i] = (struct share){.from = index,
+		                           .begin = count * (size_t)i / SHARES,
+		                           .end = count * ((size_t)i + 1) / SHARES,
+		                           .copies = copies,
+		                           .stop = &stop,
+		                           .asks = i == SHARES - 1};
+		place->from_top = place->to_top = place->from = place->to = -1;
+		opened = opened && directory_open(AT_FDCWD, from, &place->from_top, why)
+		         && directory_open(AT_FDCWD, to, &place->to_top, why);
+	}
+	bool copied = opened && copy_shares(shares, why);
+	for (int i = 0; i < SHARES; i++)
+		share_done(&shares[i]);
+	return copied;
 }
 
 static bool
@@ -175,23 +263,33 @@ write_head(const char *tree, const char *commit, struct failure *why)
 	return file_publish(AT_FDCWD, path, &text, 0644, why);
 }
 
+static bool
+write_index(const char *tree, const git_index_entry *entries, size_t count, struct failure *why)
+{
+	scoped(git_drop_index) git_index *index = NULL;
+	if (!open_index(tree, &index, why))
+		return false;
+	int result = 0;
+	for (size_t i = 0; result == 0 && i < count; i++)
+		result = git_index_add(index, &entries[i]);
+	if (result == 0)
+		result = git_index_write(index);
+	return result == 0
+	       || git_fail(result, FAILURE_SYSTEM, why, "cannot write the index of %s", tree);
+}
+
 bool
 tree_copy(const char *from, const char *to, const char *commit, const struct tick *tick,
           struct failure *why)
 {
-	scoped(git_drop_index) git_index *old = NULL, *new = NULL;
-	scoped(place_done) struct place place = {
-	    .from_top = -1, .to_top = -1, .from = -1, .to = -1};
+	scoped(git_drop_index) git_index *index = NULL;
 	git_begin(tick);
-	if (!open_index(from, &old, why) || !open_index(to, &new, why)
-	    || !directory_open(AT_FDCWD, from, &place.from_top, why)
-	    || !directory_open(AT_FDCWD, to, &place.to_top, why)
-	    || !copy_entries(&place, old, new, why))
+	if (!open_index(from, &index, why))
 		return false;
-	int result = git_index_write(new);
-	if (result < 0)
-		return git_fail(result, FAILURE_SYSTEM, why, "cannot write the index of %s", to);
-	return write_head(to, commit, why);
+	size_t count = git_index_entrycount(index);
+	scoped_free git_index_entry *copies = allocate((count + 1) * sizeof *copies);
+	return copy_files(from, to, index, copies, why) && write_index(to, copies, count, why)
+	       && write_head(to, commit, why);
 }
 
 /* ---- is it what it should be? ---- */

@@ -16,6 +16,7 @@ import time
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests" / "system"), str(TOP / "tests" / "fixtures")]
 
+import bench_git  # noqa: E402
 import make_repository  # noqa: E402
 import models  # noqa: E402
 from site_of_programs import Site  # noqa: E402
@@ -116,7 +117,9 @@ def main():
         commit = measure_pickup(site)
         measure_run_job(site, commit)
         measure_idle(site)
-    path = pathlib.Path(os.environ.get("MOOLLOY_BUILD", TOP / "build")) / "bench.json"
+    place = pathlib.Path(os.environ.get("MOOLLOY_BUILD", TOP / "build"))
+    bench_git.measure(figure, place)
+    path = place / "bench.json"
     path.write_text(json.dumps(figures, indent=1) + "\n")
 
 

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "engine/settle.h"
 #include "engine/verdict.h"
+#include "outside/stray.h"
 #include "work/workspace.h"
 
 /* The outcome that the runner left in the job's directory; false if it left none. */
@@ -116,8 +117,20 @@ remove_done_directories(const struct services *services, struct failure *why)
 	return true;
 }
 
+/* Jobs go back to the queue when nobody is at work on them any more. */
+static void
+end_strays(const struct services *services)
+{
+	scoped_free char *jobs = format("%s/jobs/", services->config->state_directory);
+	int strays = stray_end_all(jobs);
+	if (strays)
+		log_warning(NULL, "ended %d processes that outlived an earlier life of this worker",
+		            strays);
+}
+
 bool
 reconcile(const struct services *services, struct failure *why)
 {
+	end_strays(services);
 	return reconcile_claims(services, why) && remove_done_directories(services, why);
 }

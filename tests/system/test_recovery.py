@@ -1,6 +1,7 @@
 """What is killed comes back, and what was begun is neither lost nor done twice unseen."""
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -153,3 +154,20 @@ def test_a_worker_that_lost_its_lease(site, brief):
     other.wait_until_idle()
     assert site.job(job)["result_s3_key"] == f"results/{job}-2.tar.zst"
     assert (site.run_worker.status()["parked"], other.status()["parked"]) == (0, 0)
+
+
+def test_a_box_that_outlived_its_worker(site, busy):
+    """bwrap has a gap of some ms in which it does: its worker's next life ends it."""
+    worker = site.run_worker
+    job, _ = busy(site)
+    place = worker.job_directory(job) / "run"
+    worker.kill()
+    seconds = models.unique_seconds()
+    box = subprocess.Popen(["/usr/bin/bwrap", "--unshare-pid", "--dev-bind", "/", "/", "--bind", place,
+                            place, "--", "sleep", seconds])
+    wait_for(lambda: sleepers(seconds), "the process in the box")
+    worker.start()
+    assert not sleepers(seconds)
+    assert box.wait() == -signal.SIGKILL
+    assert "that outlived an earlier life" in worker.log()
+    cancel(site, worker, job, attempt=2)

@@ -1,0 +1,75 @@
+#include "outside/stray.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/files.h"
+#include "outside/box.h"
+
+#define PATIENCE        10000
+#define ARGUMENTS_LIMIT (1024 * 1024)
+
+/* A shell or an editor that somebody has in a job's directory is none of ours. */
+static bool
+is_ours(const struct text *arguments)
+{
+	const char *program = text_string(arguments);
+	return strings_equal(program, BOX_PROGRAM)
+	       || (starts_with(program, "moolloy-")
+	           && memmem(arguments->bytes, arguments->length, "\0run-job", 9));
+}
+
+/* Does an argument, or the value of an option, begin with that path? */
+static bool
+names(const struct text *arguments, const char *path)
+{
+	const char *at = arguments->bytes, *end = at + arguments->length;
+	while ((at = memmem(at, (size_t)(end - at), path, strlen(path)))) {
+		if (at > arguments->bytes && (at[-1] == '\0' || at[-1] == '='))
+			return true;
+		at++;
+	}
+	return false;
+}
+
+static bool
+is_stray(const char *pid, const char *path)
+{
+	scoped(text_done) struct text arguments = TEXT_INIT;
+	scoped_free char *file = format("/proc/%s/cmdline", pid);
+	/* Those that are gone, and the kernel's own, have none. */
+	return file_read(AT_FDCWD, file, ARGUMENTS_LIMIT, &arguments, NULL) && arguments.length
+	       && is_ours(&arguments) && names(&arguments, path);
+}
+
+/* SIGKILL to all of them; how many. */
+static int
+kill_all(const char *path)
+{
+	int count = 0;
+	scoped(strings_done) struct strings list = STRINGS_INIT;
+	if (!directory_list(AT_FDCWD, "/proc", &list, NULL))
+		return 0;
+	for (size_t i = 0; i < list.count; i++) {
+		pid_t pid = atoi(list.items[i]);
+		if (pid > 1 && pid != getpid() && is_stray(list.items[i], path)
+		    && kill(pid, SIGKILL) == 0)
+			count++;
+	}
+	return count;
+}
+
+int
+stray_end_all(const char *path)
+{
+	const struct timespec nap = {.tv_nsec = 2000000};
+	int64_t deadline = clock_ms() + PATIENCE;
+	int first = kill_all(path);
+	for (int left = first; left && clock_ms() < deadline; left = kill_all(path))
+		nanosleep(&nap, NULL);
+	return first;
+}

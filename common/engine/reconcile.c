@@ -27,7 +27,8 @@ settle_left_claim(const struct services *services, const struct claim *claim, st
 	scoped(outcome_done) struct outcome outcome = OUTCOME_INIT;
 	struct subject about = {.job = claim->job.id, .attempt = claim->job.attempt};
 	enum settled settled;
-	bool found = find_outcome(directory, &told);
+	/* One that says that it was stopped was so by a life that did not get to say why. */
+	bool found = find_outcome(directory, &told) && told.why.code != FAILURE_CANCELLED;
 	log_warning(&about, "claim left by an earlier life of this worker, %s",
 	            found ? "with an outcome: reporting it" : "without an outcome");
 	/* Nobody need wait: what was wrong was this worker. */

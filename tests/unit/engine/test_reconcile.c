@@ -120,6 +120,99 @@ a_damaged_outcome_is_none(void **state)
 	site_close(&site);
 }
 
+/* The worker was killed while it stopped the job. */
+static void
+what_was_stopped_is_not_cancelled(void **state)
+{
+	(void)state;
+	struct site site;
+	struct outcome outcome = OUTCOME_INIT;
+	site_open(&site);
+	fail(&outcome.why, FAILURE_CANCELLED, "stopped before upload");
+	leave(BUILD, 1, &outcome);
+	assert_true(reconcile(&site.services, NULL));
+	expect_letters("release 1.1");
+	expect_claims("");
+	site_close(&site);
+}
+
+/* ---- claims of which the queue knows nothing any more ---- */
+
+/* Has it a directory, it began. */
+static void
+leave_kept(int attempt, bool began, struct outcome *outcome)
+{
+	scoped(claim_done) struct claim claim = site_claim(BUILD, attempt, 0);
+	claim.kept = true;
+	assert_true(claim_write(unit_directory, &claim, NULL));
+	if (began)
+		free(site_directory(&claim, outcome));
+	if (outcome)
+		outcome_done(outcome);
+}
+
+static void
+a_kept_claim_goes_on_as_the_next_attempt(void **state)
+{
+	(void)state;
+	struct site site;
+	scoped(claim_done) struct claim claim = CLAIM_INIT;
+	site_open(&site);
+	leave_kept(1, true, NULL);
+	assert_true(reconcile(&site.services, NULL));
+	expect_letters("");
+	expect_claims("1-2.json");
+	assert_true(claim_read(unit_directory, "1-2.json", &claim, NULL));
+	assert_true(claim.kept);
+	assert_int_equal(claim.message.handbacks, 0);
+	/* It waits to be begun, however often the worker starts. */
+	assert_true(reconcile(&site.services, NULL));
+	expect_claims("1-2.json");
+	site_close(&site);
+}
+
+static void
+a_kept_claim_with_an_outcome_is_reported(void **state)
+{
+	(void)state;
+	struct site site;
+	struct outcome outcome = success();
+	site_open(&site);
+	leave_kept(1, true, &outcome);
+	assert_true(reconcile(&site.services, NULL));
+	expect_letters("finish 1.1, acknowledge 1.1");
+	expect_claims("");
+	site_close(&site);
+}
+
+static void
+a_kept_claim_that_kills_its_worker_ends_some_day(void **state)
+{
+	(void)state;
+	struct site site;
+	site_open(&site);
+	leave_kept(3, true, NULL);
+	assert_true(reconcile(&site.services, NULL));
+	expect_letters("finish 1.3, acknowledge 1.3");
+	expect_claims("");
+	site_close(&site);
+}
+
+/* The crash came between the next attempt's claim and the removal of this one. */
+static void
+what_was_renewed_is_not_renewed_again(void **state)
+{
+	(void)state;
+	struct site site;
+	site_open(&site);
+	leave_kept(1, true, NULL);
+	leave_kept(2, false, NULL);
+	assert_true(reconcile(&site.services, NULL));
+	expect_letters("");
+	expect_claims("1-2.json");
+	site_close(&site);
+}
+
 /* The crash came between the last letter and the claim's removal. */
 static void
 what_was_settled_is_not_settled_again(void **state)
@@ -221,6 +314,11 @@ main(void)
 	    unit_test_in_directory(one_that_never_began_goes_back_too),
 	    unit_test_in_directory(a_job_that_kills_its_worker_ends_some_day),
 	    unit_test_in_directory(a_damaged_outcome_is_none),
+	    unit_test_in_directory(what_was_stopped_is_not_cancelled),
+	    unit_test_in_directory(a_kept_claim_goes_on_as_the_next_attempt),
+	    unit_test_in_directory(a_kept_claim_with_an_outcome_is_reported),
+	    unit_test_in_directory(a_kept_claim_that_kills_its_worker_ends_some_day),
+	    unit_test_in_directory(what_was_renewed_is_not_renewed_again),
 	    unit_test_in_directory(what_was_settled_is_not_settled_again),
 	    unit_test_in_directory(half_settled_is_completed),
 	    unit_test_in_directory(one_that_cannot_be_read_stops_no_other),

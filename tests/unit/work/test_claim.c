@@ -75,6 +75,27 @@ an_attempt_is_a_claim_of_its_own(void **state)
 }
 
 static void
+a_kept_claim_is_renewed(void **state)
+{
+	(void)state;
+	scoped(claim_done) struct claim claim = claim_of(BODY, "1", 3), again = CLAIM_INIT;
+	make_places();
+	assert_true(claim_write(unit_directory, &claim, NULL));
+	claim.kept = true;
+	assert_true(claim_write(unit_directory, &claim, NULL));
+	expect_names("1-3.json");
+	assert_false(claim_was_renewed(unit_directory, &claim));
+	assert_true(claim_renew(unit_directory, &claim, true, NULL));
+	expect_names("1-4.json");
+	assert_true(claim_was_renewed(unit_directory, &claim));
+	assert_true(claim_read(unit_directory, "1-4.json", &again, NULL));
+	assert_true(again.kept);
+	assert_int_equal(again.job.attempt, 4);
+	assert_int_equal(again.message.handbacks, 2);
+	assert_string_equal(again.message.id, "3afb1aad");
+}
+
+static void
 expect_unreadable(const char *name, const char *content)
 {
 	struct claim claim = CLAIM_INIT;
@@ -132,6 +153,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    unit_test_in_directory(what_was_claimed_comes_back),
 	    unit_test_in_directory(an_attempt_is_a_claim_of_its_own),
+	    unit_test_in_directory(a_kept_claim_is_renewed),
 	    unit_test_in_directory(what_cannot_be_read_is_parked),
 	    unit_test_in_directory(one_under_a_wrong_name_is_parked),
 	};

@@ -15,6 +15,7 @@
 #include "outside/digest.h"
 
 #define LOCK_SLICE 20 /* ms between two tries for a lock */
+#define PACK_LIMIT 50 /* with more the mirror is slow */
 
 /* Its place in the cache, and, while it is written, the lock. */
 struct entry {
@@ -271,6 +272,39 @@ replace(const struct mirror_wish *wish, const struct entry *entry, struct mirror
 	return clone_anew(wish, entry, mirror, why);
 }
 
+/* ---- many packs ---- */
+
+static bool
+repack(const struct mirror_wish *wish, const struct entry *entry, struct mirror *mirror,
+       struct failure *why)
+{
+	scoped_free char *new = format("%s/new", entry->path);
+	scoped_free char *place = format("%s/%d", entry->path, current_number(entry->path) + 1);
+	if (!tree_remove(AT_FDCWD, new, why) || !mirror_make(new, why)
+	    || !mirror_repack(mirror->path, new, wish->tick, why))
+		return false;
+	if (rename(new, place) < 0)
+		return fail_errno(why, "cannot rename %s", new);
+	open_current(entry->path, mirror);
+	clean_entry(entry);
+	return true;
+}
+
+/* That it could not be done costs only time. */
+static void
+repack_if_needed(const struct mirror_wish *wish, const struct entry *entry, struct mirror *mirror)
+{
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	size_t count = 0;
+	if (!mirror_count_packs(mirror->path, &count, &why) || count <= PACK_LIMIT)
+		return;
+	if (repack(wish, entry, mirror, &why))
+		log_info(wish->about, "the mirror's %zu packs were made few", count);
+	else
+		log_failure(LEVEL_WARNING, wish->about, &why, "the mirror keeps its %zu packs",
+		            count);
+}
+
 /* Under the lock. */
 static bool
 bring_up_to_date(const struct mirror_wish *wish, const struct entry *entry, struct mirror *ret,
@@ -300,6 +334,8 @@ mirror_hold(const struct mirror_wish *wish, struct mirror *ret, struct failure *
 	if (!held) {
 		failure_clear(why);
 		held = lock_entry(wish, &entry, why) && bring_up_to_date(wish, &entry, ret, why);
+		if (held)
+			repack_if_needed(wish, &entry, ret);
 	}
 	mark_used(entry.path);
 	return held;

@@ -62,6 +62,12 @@ bool must_check mirror_fetch(const struct mirror_fetch *fetch, struct failure *w
 /* Is the commit there? FAILURE_NO_COMMIT, FAILURE_DAMAGED. */
 bool must_check mirror_holds(const char *mirror, const char *commit, struct failure *why);
 
+bool must_check mirror_count_packs(const char *mirror, size_t *ret_count, struct failure *why);
+/* `to`, just made and on the same file system, becomes the same as `from`, but in few packs; the
+ * larger ones they share. tick: objects of objects. */
+bool must_check mirror_repack(const char *from, const char *to, const struct tick *tick,
+                              struct failure *why);
+
 /* ---- trees ---- */
 
 /*

@@ -273,6 +273,41 @@ def test_a_full_disk_of_the_cache(served, tmp_path):
     assert served.run(served.url, ["http"], commit, cache_directory=full)["success"], served.log
 
 
+# ---- many packs ----
+
+def split_packs(mirror):
+    """One for each object."""
+    names = [line.split()[0] for line in git(mirror, "cat-file", "--batch-all-objects", "--batch-check").splitlines()]
+    old = packs(mirror) + packs(mirror, "idx")
+    for name in names:
+        git(mirror, "pack-objects", "-q", "objects/pack/pack", input=name)
+    for path in old:
+        path.unlink()
+    return len(names)
+
+
+def test_many_packs_become_few(served):
+    """While one job still uses the old ones, which go when it is done."""
+    for number in range(15):
+        served.change({"file": str(number)})
+    build(served, git(served.repository, "rev-parse", "HEAD"))
+    old = served.mirror(served.url)
+    number = split_packs(old)
+    using = os.open(old, os.O_RDONLY)
+    fcntl.flock(using, fcntl.LOCK_SH)
+    assert number > 50 and len(packs(old)) == number
+    log = build(served, served.change({"file": "new"}))
+    assert f"the mirror's {number + 1} packs were made few" in log
+    new = served.mirror(served.url)
+    assert new != old and len(packs(new)) < 12 and len(packs(old)) == number + 1
+    assert git(new, "fsck", "--full") == "" and git(new, "log", "--format=%h", "main") == git(
+        served.repository, "log", "--format=%h", "main")
+    os.close(using)
+    forget_templates(served)
+    assert DAMAGED not in build(served, served.change({"file": "newer"}))
+    assert served.mirror(served.url) == new and not old.exists()
+
+
 # ---- age ----
 
 def age(path):

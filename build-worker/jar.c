@@ -83,15 +83,9 @@ open_artifact(struct build_job *job, int *ret_fd)
 static bool
 put(struct build_job *job, int fd)
 {
-	char sha256[SHA256_TEXT];
 	struct tick tick = steps_tick(job->steps, "bytes");
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return fail_errno(&job->why, "cannot read %s", job->config->artifact);
-	if (!digest_fd(fd, &tick, sha256, &job->why))
-		return false;
 	const struct store_put how = {.once = !job->replace,
-	                              .replaces = job->replace ? job->replaced : NULL,
-	                              .sha256 = sha256};
+	                              .replaces = job->replace ? job->replaced : NULL};
 	return store_put_fd(job->store, job->key, fd, &how, &tick, &job->stored, &job->why);
 }
 

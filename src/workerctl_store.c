@@ -118,23 +118,19 @@ put_stream(struct store *store, const char *key, const struct store_put *put,
 }
 
 static bool
-put_file(struct store *store, const struct store_call *call, struct store_put *put,
+put_file(struct store *store, const struct store_call *call, const struct store_put *put,
          struct store_object *ret_object, struct failure *why)
 {
-	char sha256[SHA256_TEXT];
 	scoped_fd int fd = open(call->file, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(why, "cannot open %s", call->file);
-	if (!digest_fd(fd, &until_ended, sha256, why))
-		return false;
-	put->sha256 = sha256;
 	return store_put_fd(store, call->key, fd, put, &until_ended, ret_object, why);
 }
 
 static bool
 do_put(struct store *store, const struct store_call *call, struct failure *why)
 {
-	struct store_put put = {.once = !call->replace};
+	const struct store_put put = {.once = !call->replace};
 	struct store_object object;
 	if (!call->file)
 		return fail(why, FAILURE_USAGE, "put which file?");

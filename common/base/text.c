@@ -1,7 +1,11 @@
 #include "base/text.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE ((size_t)2 << 20)
 
 void *
 allocate(size_t size)
@@ -9,6 +13,16 @@ allocate(size_t size)
 	void *memory = calloc(1, size ? size : 1);
 	if (!memory)
 		abort();
+	return memory;
+}
+
+void *
+allocate_large(size_t size)
+{
+	void *memory = aligned_alloc(HUGE_PAGE, (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+	if (!memory)
+		abort();
+	madvise(memory, size, MADV_HUGEPAGE);
 	return memory;
 }
 

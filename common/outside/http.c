@@ -267,7 +267,7 @@ transfer_init(struct transfer *transfer, const struct http_request *request,
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, data);
 	if (request->take || request->body_stays) {
 		curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BULK_BUFFER);
-		curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, BULK_BUFFER);
+		curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 128 * 1024L);
 	}
 	set_headers(transfer, request);
 	set_body(transfer, request);

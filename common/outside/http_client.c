@@ -7,7 +7,9 @@
 #include "http_private.h"
 
 #define ANSWER_LIMIT (1024 * 1024)
-#define SLICE        200 /* ms between two ticks */
+/* curl brings 16 KiB at a time: small change for who takes them. */
+#define GATHERED (256 * 1024)
+#define SLICE    200 /* ms between two ticks */
 
 struct http_client {
 	struct loop *loop; /* NULL: by hand */
@@ -30,7 +32,7 @@ struct http_call {
 
 /* ---- calls ---- */
 
-/* What is kept of a body: of one that is taken as it comes nothing, of an error's always. */
+/* The body of an error is kept in any case. */
 static bool
 is_taken(const struct http_call *call)
 {
@@ -39,18 +41,28 @@ is_taken(const struct http_call *call)
 	return call->take && status >= 200 && status < 300;
 }
 
+/* What was gathered of a body goes to who takes it. */
+static bool
+hand_over(struct http_call *call)
+{
+	struct text *body = &call->transfer.answer.body;
+	bool taken = body->length == 0
+	             || call->take(call->take_data, body->bytes, body->length, &call->refused);
+	text_clear(body);
+	return taken;
+}
+
 static size_t
 on_bytes(char *bytes, size_t size, size_t count, void *data)
 {
 	struct http_call *call = data;
 	struct text *body = &call->transfer.answer.body;
 	size_t length = size * count;
-	if (is_taken(call))
-		return call->take(call->take_data, bytes, length, &call->refused) ? length : 0;
-	if (body->length + length > call->limit)
+	bool taken = is_taken(call);
+	if (!taken && body->length + length > call->limit)
 		return 0;
 	text_add(body, bytes, length);
-	return length;
+	return !taken || body->length < GATHERED || hand_over(call) ? length : 0;
 }
 
 static void
@@ -121,6 +133,7 @@ static void
 end_call(struct http_call *call, CURLcode result)
 {
 	scoped(failure_done) struct failure why = FAILURE_INIT;
+	bool whole = (!is_taken(call) || hand_over(call)) && result == CURLE_OK;
 	scoped(http_answer_done) struct http_answer answer = call->transfer.answer;
 	http_done *done = call->done;
 	void *data = call->data;
@@ -128,7 +141,7 @@ end_call(struct http_call *call, CURLcode result)
 	call->transfer.answer = (struct http_answer)HTTP_ANSWER_INIT;
 	curl_easy_getinfo(call->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
 	answer.status = (int)status;
-	bool answered = result == CURLE_OK || tell_failure(call, result, &why);
+	bool answered = whole || tell_failure(call, result, &why);
 	bool good = answered && transfer_check(&call->transfer, &answer, &answer.body, &why);
 	/* Gone before done is called, which may start or cancel what it likes. */
 	free_call(call);

@@ -217,7 +217,8 @@ static bool
 must_explain(const struct s3_call *call, const struct http_answer *answer)
 {
 	return strings_equal(call->request.method, "HEAD") && !call->explaining
-	       && answer->status >= 300 && answer->status < 500 && answer->status != 429;
+	       && !(call->request.absence_is_fine && answer->status == 404) && answer->status >= 300
+	       && answer->status < 500 && answer->status != 429;
 }
 
 /* A good status: that of the answer to the GET of a failed HEAD says nothing, and a 200 may hold an

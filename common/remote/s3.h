@@ -54,9 +54,10 @@ struct s3_request {
 	const struct strings *headers;  /* or NULL */
 	const void *body;               /* must stay until the end; or NULL */
 	size_t length;
-	const char *sha256; /* of the body; NULL: is computed */
-	bool single;        /* ends with its first failure: see s3_turn() */
-	bool fresh;         /* on a connection of its own */
+	const char *sha256;   /* of the body; NULL: is computed */
+	bool single;          /* ends with its first failure: see s3_turn() */
+	bool absence_is_fine; /* of a HEAD: 404 is not asked about, be it key or bucket */
+	bool fresh;           /* on a connection of its own */
 
 	/* Headers of the next try alone, such as Range; or NULL. */
 	void (*prepare)(void *data, struct strings *headers);

@@ -57,15 +57,30 @@ read_head(void *data, const struct http_answer *answer, struct failure *why)
 	return s3_head_read(answer, data, why);
 }
 
+static bool
+ask(struct s3_store *store, struct s3_request *request, const struct tick *tick,
+    struct s3_head *head, struct failure *why)
+{
+	scoped(http_answer_done) struct http_answer answer = HTTP_ANSWER_INIT;
+	request->operation = "HeadObject";
+	request->method = "HEAD";
+	request->check = read_head;
+	request->data = head;
+	return s3_ask(store->s3, request, tick, &answer, why);
+}
+
 bool
 s3_head_object(struct s3_store *store, const char *key, const struct tick *tick,
                struct s3_head *head, struct failure *why)
 {
-	scoped(http_answer_done) struct http_answer answer = HTTP_ANSWER_INIT;
-	const struct s3_request request = {.operation = "HeadObject",
-	                                   .method = "HEAD",
-	                                   .key = key,
-	                                   .check = read_head,
-	                                   .data = head};
-	return s3_ask(store->s3, &request, tick, &answer, why);
+	struct s3_request request = {.key = key};
+	return ask(store, &request, tick, head, why);
+}
+
+bool
+s3_look_for_object(struct s3_store *store, const char *key, const struct tick *tick,
+                   struct s3_head *head, struct failure *why)
+{
+	struct s3_request request = {.key = key, .absence_is_fine = true};
+	return ask(store, &request, tick, head, why);
 }

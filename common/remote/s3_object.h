@@ -37,6 +37,10 @@ void s3_head_done(struct s3_head *head);
 /* FAILURE_NOT_FOUND. */
 bool must_check s3_head_object(struct s3_store *store, const char *key, const struct tick *tick,
                                struct s3_head *head, struct failure *why);
+/* The same where none is expected: that there is no bucket is FAILURE_NOT_FOUND too, and comes out
+ * when something is put there. */
+bool must_check s3_look_for_object(struct s3_store *store, const char *key, const struct tick *tick,
+                                   struct s3_head *head, struct failure *why);
 /* The answer's size, ETag and metadata; FAILURE_BAD_ANSWER without an ETag or a length. */
 bool must_check s3_head_read(const struct http_answer *answer, struct s3_head *head,
                              struct failure *why);

@@ -7,14 +7,17 @@
 #include "s3_multipart.h"
 
 #define SINGLE_LIMIT ((size_t)16 << 20) /* up to here an object goes as one PUT */
-#define CHUNK        ((size_t)1 << 20)  /* bytes between two looks at the connections */
-#define PARTS_LIMIT  10000              /* S3's (User Guide, "multipart upload limits") */
+/* Bytes between two looks at the connections; what was just read is hashed while it is still in the
+ * processor's cache. */
+#define CHUNK       ((size_t)256 << 10)
+#define PARTS_LIMIT 10000 /* S3's (User Guide, "multipart upload limits") */
 
 /* A part under way, or room for one. */
 struct slot {
 	struct s3_upload *upload;
-	struct s3_call *call; /* NULL: free */
-	size_t number;        /* of the part, from 1 */
+	struct s3_call *call;  /* NULL: free */
+	size_t number;         /* of the part, from 1 */
+	struct digest *digest; /* of what is in it, while it is filled */
 };
 
 struct s3_upload {
@@ -24,7 +27,7 @@ struct s3_upload {
 	bool once;
 	char *replaces, *sha256; /* or NULL */
 	char *name;              /* S3_META_UPLOAD */
-	struct digest *digest;   /* of the whole */
+	struct digest *digest;   /* of the whole; NULL: sha256 is settled */
 	int64_t size;
 
 	char *memory; /* slots side by side */
@@ -60,17 +63,23 @@ s3_upload_begin(struct store *base, const char *key, const struct store_put *put
 	                             .replaces = copy_string(put->replaces),
 	                             .sha256 = copy_string(put->sha256),
 	                             .name = random_hex(16),
-	                             .digest = digest_new(),
+	                             .digest = put->settled ? NULL : digest_new(),
 	                             .part_size = (size_t)settings->part_size,
 	                             .slots = (size_t)settings->concurrency + 1};
 	upload->multipart = (struct s3_multipart){.store = store, .key = upload->key};
 	upload->slot = allocate(upload->slots * sizeof *upload->slot);
-	/* Of the kernel's zero pages: what is not used costs nothing. */
-	upload->memory = allocate(upload->slots * upload->part_size);
+	upload->memory = allocate_large(upload->slots * upload->part_size);
 	for (size_t i = 0; put->earlier && i < put->earlier->count; i++)
 		s3_multipart_abort_all(store, put->earlier->items[i], NULL);
 	*ret = &upload->upload;
 	return true;
+}
+
+static void
+drop_slot(struct slot *slot)
+{
+	s3_cancel(&slot->call);
+	digest_drop(&slot->digest);
 }
 
 void
@@ -78,7 +87,7 @@ s3_upload_drop(struct store_upload *base)
 {
 	struct s3_upload *upload = (struct s3_upload *)base;
 	for (size_t i = 0; i < upload->slots; i++)
-		s3_cancel(&upload->slot[i].call);
+		drop_slot(&upload->slot[i]);
 	if (upload->multipart.id)
 		s3_multipart_abort(&upload->multipart);
 	if (upload->in_doubt && !upload->once)
@@ -122,7 +131,7 @@ look_first(const struct s3_upload *upload, bool *ret_ours, struct failure *why)
 	*ret_ours = false;
 	if (!upload->once && !upload->replaces)
 		return true;
-	if (s3_head_object(upload->store, upload->key, tick_of(upload), &head, why)) {
+	if (s3_look_for_object(upload->store, upload->key, tick_of(upload), &head, why)) {
 		*ret_ours = strings_equal(head.upload, upload->name);
 		return *ret_ours || (upload->replaces && same_etag(head.etag, upload->replaces))
 		       || fail_taken(upload, why);
@@ -139,7 +148,7 @@ is_ours(const struct s3_upload *upload)
 {
 	scoped(s3_head_done) struct s3_head head = S3_HEAD_INIT;
 	scoped(failure_done) struct failure unseen = FAILURE_INIT;
-	return s3_head_object(upload->store, upload->key, tick_of(upload), &head, &unseen)
+	return s3_look_for_object(upload->store, upload->key, tick_of(upload), &head, &unseen)
 	       && strings_equal(head.upload, upload->name);
 }
 
@@ -350,21 +359,6 @@ go_on(struct s3_upload *upload, int64_t due, struct failure *why)
 	return explain_absence(upload, why);
 }
 
-/* By and by, so that the other parts do not wait for it. */
-static bool
-hash_part(struct s3_upload *upload, const char *bytes, size_t length, char *ret_sha256,
-          struct failure *why)
-{
-	scoped(digest_drop) struct digest *digest = digest_new();
-	for (size_t at = 0; at < length; at += CHUNK) {
-		digest_update(digest, bytes + at, length - at < CHUNK ? length - at : CHUNK);
-		if (!go_on(upload, 0, why))
-			return false;
-	}
-	digest_finish(&digest, ret_sha256);
-	return true;
-}
-
 static bool
 send_part(struct s3_upload *upload, size_t which, size_t length, struct failure *why)
 {
@@ -376,8 +370,7 @@ send_part(struct s3_upload *upload, size_t which, size_t length, struct failure 
 		return fail(why, FAILURE_REJECTED,
 		            "%s is too large for %d parts: raise store.part-size", upload->key,
 		            PARTS_LIMIT);
-	if (!hash_part(upload, bytes, length, sha256, why))
-		return false;
+	digest_finish(&slot->digest, sha256);
 	strings_add(etags, "");
 	slot->upload = upload;
 	slot->number = etags->count;
@@ -457,15 +450,29 @@ make_room(struct s3_upload *upload, char **ret_room, size_t *ret_length, struct 
 			return false;
 	}
 	size_t left = limit(upload) - upload->filled;
+	size_t of_slot = upload->part_size - upload->filled % upload->part_size;
+	left = left < of_slot ? left : of_slot;
 	*ret_room = upload->memory + upload->current * upload->part_size + upload->filled;
 	*ret_length = left < CHUNK ? left : CHUNK;
 	return true;
 }
 
+/* Bytes of one slot. Whether it becomes a part of its own is not known yet; its hash is. */
+static void
+hash(struct s3_upload *upload, const char *bytes, size_t length)
+{
+	struct slot *slot = &upload->slot[(size_t)(bytes - upload->memory) / upload->part_size];
+	if (!slot->digest)
+		slot->digest = digest_new();
+	digest_update(slot->digest, bytes, length);
+	if (upload->digest)
+		digest_update(upload->digest, bytes, length);
+}
+
 static bool
 add(struct s3_upload *upload, const char *bytes, size_t length, struct failure *why)
 {
-	digest_update(upload->digest, bytes, length);
+	hash(upload, bytes, length);
 	upload->filled += length;
 	upload->size += (int64_t)length;
 	return !upload->multipart.id || go_on(upload, 0, why);
@@ -560,17 +567,28 @@ end_others(struct s3_upload *upload)
 	upload->in_doubt = false;
 }
 
+static bool
+find_hash(struct s3_upload *upload, char ret_sha256[SHA256_TEXT], struct failure *why)
+{
+	if (!upload->digest) {
+		memcpy(ret_sha256, upload->sha256, SHA256_TEXT);
+		return true;
+	}
+	digest_finish(&upload->digest, ret_sha256);
+	return !upload->sha256 || strings_equal(upload->sha256, ret_sha256)
+	       || fail(why, FAILURE_HASH_MISMATCH,
+	               "%s hashes to %s on its way into the store, not to %s", upload->key,
+	               ret_sha256, upload->sha256);
+}
+
 bool
 s3_upload_finish(struct store_upload *base, struct store_object *ret_object, struct failure *why)
 {
 	struct s3_upload *upload = (struct s3_upload *)base;
 	struct store_object object = {.size = upload->size};
 	struct publishing publishing = {.upload = upload};
-	digest_finish(&upload->digest, object.sha256);
-	if (upload->sha256 && !strings_equal(upload->sha256, object.sha256))
-		return fail(why, FAILURE_HASH_MISMATCH,
-		            "%s hashes to %s on its way into the store, not to %s", upload->key,
-		            object.sha256, upload->sha256);
+	if (!find_hash(upload, object.sha256, why))
+		return false;
 	bool published = upload->multipart.id ? publish_parts(&publishing, why)
 	                                      : publish_whole(&publishing, object.sha256, why);
 	if (!published || !verify(upload, publishing.etag, &object, why))

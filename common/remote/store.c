@@ -1,6 +1,8 @@
 #include "remote/store.h"
 
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "remote/store_body.h"
@@ -68,7 +70,7 @@ static const struct setting rows[] = {
     {.name = "store.part-size",
      .type = SETTING_SIZE,
      .offset = AT(part_size),
-     .standard = "8MiB",
+     .standard = "12MiB",
      .min = (int64_t)5 << 20,
      .max = (int64_t)1 << 30,
      .fixed = true,
@@ -77,7 +79,7 @@ static const struct setting rows[] = {
     {.name = "store.concurrency",
      .type = SETTING_NUMBER,
      .offset = AT(concurrency),
-     .standard = "4",
+     .standard = "2",
      .min = 1,
      .max = 16,
      .fixed = true,
@@ -296,14 +298,60 @@ copy_in(struct store_upload *upload, int fd, const struct tick *tick, struct fai
 	}
 }
 
+/* A file that is stored, and what it was like before anything was read of it. */
+struct file {
+	int fd;
+	struct stat before;
+};
+
+static bool
+check_unchanged(const struct file *file, const char *key, struct failure *why)
+{
+	const struct stat *before = &file->before;
+	struct stat now;
+	if (fstat(file->fd, &now) < 0)
+		return fail_errno(why, "cannot look at what is stored");
+	return (now.st_size == before->st_size
+	        && memcmp(&now.st_ctim, &before->st_ctim, sizeof now.st_ctim) == 0)
+	       || fail(why, FAILURE_HASH_MISMATCH, "%s was changed while it was stored", key);
+}
+
+static bool
+send_file(struct store *store, const char *key, const struct file *file,
+          const struct store_put *put, struct store_object *ret_object, struct failure *why)
+{
+	scoped(store_upload_drop) struct store_upload *upload = NULL;
+	return store_upload_begin(store, key, put, &upload, why)
+	       && copy_in(upload, file->fd, &store->tick, why) && check_unchanged(file, key, why)
+	       && store_upload_finish(&upload, ret_object, why);
+}
+
+/* What is stored far away is announced with its hash, so that it is known when it is there. */
+static bool
+hash_and_send(struct store *store, const char *key, const struct file *file,
+              const struct store_put *put, struct store_object *ret_object, struct failure *why)
+{
+	char sha256[SHA256_TEXT];
+	struct store_put known = *put;
+	if (lseek(file->fd, 0, SEEK_SET) < 0)
+		return fail_errno(why, "cannot read what is to be stored");
+	if (!digest_fd(file->fd, &store->tick, sha256, why))
+		return false;
+	known.sha256 = sha256;
+	known.settled = true;
+	return send_file(store, key, file, &known, ret_object, why);
+}
+
 static bool
 put_fd(struct store *store, const char *key, int fd, const struct store_put *put,
        struct store_object *ret_object, struct failure *why)
 {
-	scoped(store_upload_drop) struct store_upload *upload = NULL;
-	return store_upload_begin(store, key, put, &upload, why)
-	       && copy_in(upload, fd, &store->tick, why)
-	       && store_upload_finish(&upload, ret_object, why);
+	struct file file = {.fd = fd};
+	if (fstat(fd, &file.before) < 0)
+		return fail_errno(why, "cannot look at what is to be stored");
+	if (put->sha256 || store->body->local)
+		return send_file(store, key, &file, put, ret_object, why);
+	return hash_and_send(store, key, &file, put, ret_object, why);
 }
 
 bool

@@ -41,6 +41,8 @@ void text_done(struct text *text);
 /* malloc, calloc, realloc that never return NULL. */
 void *allocate(size_t size); /* zeroed */
 void *reallocate(void *old, size_t size);
+/* Many MiB to be filled, not zeroed; in huge pages where the kernel has them (madvise(2)). */
+void *allocate_large(size_t size);
 
 /* A malloc'd string, the caller's. */
 char *format(const char *fmt, ...) printf_like(1, 2);

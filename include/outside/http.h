@@ -49,7 +49,8 @@ struct http_signature {
 	const char *key_id, *secret, *token; /* token NULL: permanent keys */
 };
 
-/* Takes bytes of the body as they come; false (*why set) ends the request with that failure. */
+/* Takes bytes of the body as they come, some 256 KiB at a time; false (*why set) ends the request
+ * with that failure. */
 typedef bool http_take(void *data, const void *bytes, size_t length, struct failure *why);
 
 /* What to ask. Everything is borrowed: until http_start() or http_open() returns, except where

@@ -53,6 +53,7 @@ struct store_put {
 	                         by now, where the store can tell; NULL or "": whatever it holds */
 	const char
 	    *sha256; /* what the bytes hash to, where it is known before; checked; NULL otherwise */
+	bool settled; /* sha256 was made of these very bytes just now: it needs no second look */
 	const struct strings *earlier; /* keys of attempts that are over: uploads of them that were
 	                                  begun and not finished are ended; or NULL */
 };
@@ -84,7 +85,8 @@ bool must_check store_get(struct store *store, const char *key, int fd, const st
 /* The object opened for reading, for the dashboard's downloads; from afar it is fetched first. */
 bool must_check store_open_object(struct store *store, const char *key, const struct tick *tick,
                                   int *ret_fd, struct failure *why);
-/* Stores what fd holds from its start. Visible under the key only when whole. */
+/* Stores what fd, a file, holds from its start. Visible under the key only when whole. A store far
+ * away gets to know its hash before; a file that changes meanwhile is FAILURE_HASH_MISMATCH. */
 bool must_check store_put_fd(struct store *store, const char *key, int fd,
                              const struct store_put *put, const struct tick *tick,
                              struct store_object *ret_object, struct failure *why);

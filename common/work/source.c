@@ -1,6 +1,8 @@
 #include "work/source.h"
 
+#include <ctype.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,18 +60,74 @@ add_repository(struct source *source, const char *url, const char *commit)
 	return repository;
 }
 
-/* ---- time: a tick that also looks at the clock ---- */
+/* ---- a tick that also looks at the clock, and says of what it tells ---- */
+
+#define UNIT_SIZE  64
+#define UNIT_EVERY 250 /* ms */
 
 struct watch {
 	struct tick steps;
 	int64_t until;
+	int64_t done, total;             /* as told last */
+	const struct transfer *transfer; /* NULL: it is about files */
+	char name[32];                   /* of the repository */
+	char unit[UNIT_SIZE];            /* "objects, 3 MiB of NAME" */
+	int64_t told;                    /* clock_ms() when unit was written */
 };
+
+/* The last part of the address, fit for any page or line. */
+static void
+set_name(struct watch *watch, const char *url)
+{
+	const char *slash = strrchr(url, '/'), *colon = strrchr(url, ':');
+	const char *name = slash ? slash + 1 : colon ? colon + 1 : url;
+	snprintf(watch->name, sizeof watch->name, "%s", name);
+	for (char *c = watch->name; *c; c++)
+		if (!isalnum((unsigned char)*c) && !strchr("._-", *c))
+			*c = '?';
+}
+
+static void
+set_unit(struct watch *watch)
+{
+	scoped_free char *bytes = size_rough(watch->transfer ? watch->transfer->bytes : 0);
+	if (watch->transfer)
+		snprintf(watch->unit, sizeof watch->unit, "objects, %s of %s", bytes, watch->name);
+	else
+		snprintf(watch->unit, sizeof watch->unit, "files of %s", watch->name);
+	watch->told = clock_ms();
+}
 
 static bool
 tell_in_time(void *data, int64_t done, int64_t total)
 {
-	const struct watch *watch = data;
-	return tick_tell(&watch->steps, done, total) && clock_ms() < watch->until;
+	struct watch *watch = data;
+	int64_t now = clock_ms();
+	if (now - watch->told >= UNIT_EVERY)
+		set_unit(watch);
+	/* While a server is waited for nothing new is told. */
+	if (done > 0) {
+		watch->done = done;
+		watch->total = total;
+	}
+	return tick_tell(&watch->steps, watch->done, watch->total) && now < watch->until;
+}
+
+static void
+begin_watch(const struct source *source, const struct source_repository *repository,
+            struct watch *watch)
+{
+	watch->until = repository->until;
+	set_name(watch, repository->real_url);
+	set_unit(watch);
+	watch->steps = steps_tick(source->how->steps, watch->unit);
+}
+
+/* Its unit is not to be told any more. */
+static void
+end_watch(const struct source *source)
+{
+	(void)steps_tick(source->how->steps, "objects");
 }
 
 /* What the tick stopped for want of time was not cancelled. */
@@ -102,17 +160,19 @@ static bool
 hold(struct source *source, struct source_repository *repository, hold_mirror *how,
      struct failure *why)
 {
-	struct watch watch = {.steps = steps_tick(source->how->steps, "objects"),
-	                      .until = repository->until};
-	const struct tick tick = {.tell = tell_in_time, .data = &watch};
 	struct transfer transfer = {0};
+	struct watch watch = {.transfer = &transfer};
+	const struct tick tick = {.tell = tell_in_time, .data = &watch};
+	begin_watch(source, repository, &watch);
 	const struct mirror_wish wish = {.cache_directory = source->how->cache_directory,
 	                                 .url = repository->real_url,
 	                                 .commit = repository->commit,
 	                                 .tick = &tick,
 	                                 .transfer = &transfer,
 	                                 .about = &source->how->steps->about};
-	if (!how(&wish, &repository->mirror, why))
+	bool held = how(&wish, &repository->mirror, why);
+	end_watch(source);
+	if (!held)
 		return fail_in_time(source, &watch, why);
 	scoped_free char *shown = repository_shown_url(repository->real_url);
 	log_transfer(source, shown, &transfer);
@@ -122,9 +182,9 @@ hold(struct source *source, struct source_repository *repository, hold_mirror *h
 static bool
 instantiate(struct source *source, struct source_repository *repository, struct failure *why)
 {
-	struct watch watch = {.steps = steps_tick(source->how->steps, "files"),
-	                      .until = repository->until};
+	struct watch watch = {0};
 	const struct tick tick = {.tell = tell_in_time, .data = &watch};
+	begin_watch(source, repository, &watch);
 	const struct template_wish wish = {.state_directory = source->how->state_directory,
 	                                   .url = repository->real_url,
 	                                   .commit = repository->commit,
@@ -132,7 +192,9 @@ instantiate(struct source *source, struct source_repository *repository, struct 
 	                                   .place = repository->place,
 	                                   .tick = &tick,
 	                                   .about = &source->how->steps->about};
-	return template_instantiate(&wish, why) || fail_in_time(source, &watch, why);
+	bool made = template_instantiate(&wish, why);
+	end_watch(source);
+	return made || fail_in_time(source, &watch, why);
 }
 
 /* A mirror that cannot be read is replaced once. */

@@ -42,7 +42,7 @@ struct slot {
 	int64_t kill_at;         /* clock_ms(): SIGKILL then; 0: not asked to stop */
 	bool ended;              /* the runner is gone: */
 	siginfo_t how;           /* and this is how */
-	char step[32], unit[16]; /* as told */
+	char step[32], unit[64]; /* as told */
 	int64_t done, total;
 };
 

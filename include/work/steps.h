@@ -31,7 +31,7 @@ struct steps {
 	int progress_fd;  /* JSON lines to the manager; -1: a person's terminal listens to the log
 	                     instead */
 	int64_t began;    /* clock_ms() of the current step */
-	const char *unit; /* of the current tick: "bytes", "files", "objects" */
+	const char *unit; /* of the current tick: "bytes", "files", "objects, 3 MiB of x" */
 	int64_t told,
 	    logged; /* clock_ms() of the last progress line, and of the last one in the log */
 	int64_t last_done;      /* what the last progress line of the current tick said */
@@ -49,7 +49,7 @@ bool must_check steps_begin(struct steps *steps, const char *name, struct failur
 bool must_check steps_end(struct steps *steps, bool worked, struct failure *why);
 /* For the long work of the current step: tells progress at most every 500 ms (log: every 10 s),
  * returns false once the job is cancelled or takes too much of the disk, which the step's failure
- * then says. Valid until the next step. unit: a string constant. */
+ * then says. Valid until the next step. unit: borrowed, at most 63 bytes; it may change. */
 struct tick steps_tick(struct steps *steps, const char *unit);
 /* Is the disk not too full for the job, now? For steps whose failure is a result. */
 bool must_check steps_have_room(const struct steps *steps, struct failure *why);

@@ -1,9 +1,15 @@
 """Mirrors and templates: what a clone costs, what a damaged one costs, what the tree of a job is."""
 
+import random
+import re
+import signal
+
+import make_repository
 import pytest
 
 from git_clone import Clone, git
 from git_servers import http_server
+from programs import wait_for
 
 @pytest.fixture
 def clone(tmp_path):
@@ -133,3 +139,28 @@ def test_the_next_tree(served, first, second):
     two = served.change(second)
     for commit in (one, two, one, two):
         build(served, commit, build__commands=["sh check.sh"])
+
+
+# ---- what is told ----
+
+def test_progress_names_the_repository(new_site):
+    """Objects and bytes of each, in the worker's status and at the dashboard."""
+    site = new_site(workers=[])
+    with http_server(site.repository.parent) as server:
+        site.start_workers(["build"], start=False)
+        worker = site.workers[0]
+        worker.configure(repository__url=f"{server.url}/moolloy", git__protocols=["http"],
+                         build__commands=["true"], heartbeat_period="1s")
+        worker.start()
+        server.hold_at(0.9)
+        commit = make_repository.commit_change(site.repository, {
+            f"file{n}": random.Random(n).randbytes(2000) for n in range(200)}, "many")
+        site.push(commit)
+        job = worker.wait_until(lambda status: status.get("job", {}).get("progress"), "progress")["job"]
+        assert job["step"] == "clone" and job["progress"]["done"] > 100
+        assert re.fullmatch(r"objects, [0-9.]+ KiB of moolloy", job["progress"]["unit"])
+        [told] = wait_for(lambda: [row for row in site.dashboard.sql("SELECT * FROM workers")
+                                   if row["progress_unit"]], "progress at the dashboard")
+        assert "of moolloy" in told["progress_unit"]
+        worker.signal(signal.SIGUSR2)
+        assert site.wait_for_build(commit)["failure"] == "cancelled"

@@ -122,8 +122,7 @@ remove_done_directories(const struct services *services, struct failure *why)
 static void
 end_strays(const struct services *services)
 {
-	scoped_free char *jobs = format("%s/jobs/", services->config->state_directory);
-	int strays = stray_end_all(jobs);
+	int strays = stray_end_all(services->config->state_directory);
 	if (strays)
 		log_warning(NULL, "ended %d processes that outlived an earlier life of this worker",
 		            strays);

@@ -23,13 +23,15 @@ is_ours(const struct text *arguments)
 	           && memmem(arguments->bytes, arguments->length, "\0run-job", 9));
 }
 
-/* Does an argument, or the value of an option, begin with that path? */
+/* Is an argument, or the value of an option, that path or something below it? */
 static bool
 names(const struct text *arguments, const char *path)
 {
 	const char *at = arguments->bytes, *end = at + arguments->length;
-	while ((at = memmem(at, (size_t)(end - at), path, strlen(path)))) {
-		if (at > arguments->bytes && (at[-1] == '\0' || at[-1] == '='))
+	size_t length = strlen(path);
+	while ((at = memmem(at, (size_t)(end - at), path, length))) {
+		bool begins = at > arguments->bytes && (at[-1] == '\0' || at[-1] == '=');
+		if (begins && (at[length] == '\0' || at[length] == '/'))
 			return true;
 		at++;
 	}

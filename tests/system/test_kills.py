@@ -3,6 +3,7 @@ steps, and between any two changes of what lies on disk. Nothing is lost, nothin
 import collections
 import fcntl
 import hashlib
+import json
 import os
 import re
 
@@ -90,7 +91,8 @@ def check_worker(worker):
     assert not os.listdir(worker.state / "outbox")
     assert not os.listdir(worker.state / "parked")
     for directory in (worker.state / "jobs").iterdir():
-        assert not (directory / "outcome.json").exists(), directory
+        outcome = directory / "outcome.json"
+        assert not outcome.exists() or not json.loads(outcome.read_text())["success"], directory
 
 
 def check_locks(site):
@@ -111,8 +113,10 @@ def check_finishes(site):
 # ---- the sweep ----
 
 def record(work):
-    """The points of a job that nobody kills: (the manager's, the runner's by step)."""
+    """The points of a job that nobody kills, and which is not the first, so that caches are warm:
+    (the manager's, the runner's by step)."""
     worker, killer = work.worker, Killer(work.worker.directory)
+    work.site.wait_for_job(id=work.request())
     worker.stop()
     worker.more_environment = killer.recording
     worker.start()
@@ -214,3 +218,47 @@ def test_killed_anywhere(new_site, unpopulated, kind):
     check_finishes(site)
     check_store(site)
     check_locks(site)
+
+
+# ---- told to stop ----
+
+def each_step(by_step):
+    """The beginning of each step and a point within it."""
+    return [point for points in by_step.values() if points
+            for point in {points[0]: 0, points[len(points) // 2]: 0}]
+
+
+@pytest.mark.parametrize("kind", ["build", "run"])
+@pytest.mark.parametrize("drain", ["0s", "90s"])
+def test_told_to_stop_anywhere(new_site, unpopulated, kind, drain):
+    """It ends well, and the job is done: by itself if it has the time, else by the other worker, who
+    had to wait for nothing."""
+    site = new_site(build={**BUILD, "drain-timeout": drain}, run={**RUN, "drain-timeout": drain},
+                    workers=[kind])
+    work = Builds(site) if kind == "build" else Runs(site, unpopulated)
+    killer, _, runner = record(work)
+    worker = work.worker
+    other = site.add_worker(kind, "other",
+                            **{"cache-directory": worker.settings["cache-directory"]})
+    other.more_environment = killer.environment
+    worker.start()
+    chosen, told, handed_back = each_step(runner), 0, 0
+    for point in chosen:
+        killer.plan("runner", point.number, "ask")
+        job = work.request()
+        worker.wait_until(lambda status: status.get("job") or killer.fell(), "a job")
+        other.start()
+        done = site.wait_for_job(id=job)
+        work.check(done)
+        if not killer.fell():
+            killer.plan_file.unlink()
+            other.stop()
+            continue
+        assert worker.end() == 0
+        assert done["handbacks"] == done["attempt"] - 1 == (done["worker"] != worker.name)
+        told, handed_back = told + 1, handed_back + done["handbacks"]
+        worker, other = other, worker
+    assert told > 0.8 * len(chosen)
+    assert handed_back == 0 if drain == "90s" else handed_back > 5
+    check_finishes(site)
+    check_worker(worker)

@@ -17,6 +17,7 @@ PACKAGES_SERVERS := python3-swift $(if $(shell command -v npm),,nodejs npm)
 EMULATOR := build/npm/node_modules/.package-lock.json
 endif
 PACKAGES_LINT  := clang-format shellcheck
+PACKAGES_BENCH := curl awscli s3cmd rclone # what the store is measured against
 PACKAGES_FUZZ  := clang libclang-rt-14-dev
 PACKAGES       := $(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_CHECK) $(PACKAGES_SERVERS) $(PACKAGES_LINT)
 
@@ -163,7 +164,9 @@ run-fuzzers: $(FUZZERS)
 		-artifact_prefix=$$f- $(BUILD)/corpus/$${f##*/fuzz_} >$$f.log 2>&1 \
 		|| { cat $$f.log; exit 1; }; echo "$${f##*/}: $$(tail -1 $$f.log)"; done
 
-bench: all
+bench:
+	@$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES) $(PACKAGES_BENCH)'
+	@$(MAKE) --no-print-directory all
 	MOOLLOY_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/bench/bench.py
 
 demo:

@@ -17,6 +17,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests" / "system"), str(TOP / "tests" / "fixtures")]
 
 import bench_git  # noqa: E402
+import bench_s3  # noqa: E402
 import make_repository  # noqa: E402
 import models  # noqa: E402
 from site_of_programs import Site  # noqa: E402
@@ -119,6 +120,7 @@ def main():
         measure_idle(site)
     place = pathlib.Path(os.environ.get("MOOLLOY_BUILD", TOP / "build"))
     bench_git.measure(figure, place)
+    bench_s3.measure(figure, place)
     path = place / "bench.json"
     path.write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -353,14 +353,10 @@ ask_for_url(struct source *source)
 }
 
 static void
-ask(struct source *source, int64_t wait)
+ask_for_message(struct source *source, int64_t wait)
 {
 	struct json_t *attributes = js_array();
 	struct json_t *body = js_object();
-	if (!source->url) {
-		ask_for_url(source);
-		return;
-	}
 	js_append_string(attributes, "ApproximateReceiveCount");
 	js_set_string(body, "QueueUrl", source->url);
 	js_set_integer(body, "MaxNumberOfMessages", 1);
@@ -375,6 +371,15 @@ ask(struct source *source, int64_t wait)
 	                                                                .wait_ms = wait,
 	                                                                .done = message_came,
 	                                                                .data = source});
+}
+
+static void
+ask(struct source *source, int64_t wait)
+{
+	if (source->url)
+		ask_for_message(source, wait);
+	else
+		ask_for_url(source);
 }
 
 /* The first queue that nobody has looked into, if the round is still at that. */

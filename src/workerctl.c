@@ -115,11 +115,12 @@ static void
 print_status(const char *worker, const struct json_t *status)
 {
 	const struct json_t *job = js_member(status, "job");
-	int64_t pid = 0, outbox = 0, parked = 0, ambiguous = 0;
+	int64_t pid = 0, outbox = 0, parked = 0, ambiguous = 0, healed = 0;
 	js_integer(status, "pid", &pid);
 	js_integer(status, "outbox", &outbox);
 	js_integer(status, "parked", &parked);
 	js_integer(status, "ambiguous", &ambiguous);
+	js_integer(status, "healed", &healed);
 	bool running = pid > 0 && file_exists(AT_FDCWD, "/proc") && getpgid((pid_t)pid) >= 0;
 	printf("%s (%s): %s%s\n", worker, or_dash(js_string(status, "worker")),
 	       or_dash(js_string(status, "state")), running ? "" : ", but its process is gone");
@@ -140,6 +141,9 @@ print_status(const char *worker, const struct json_t *status)
 	if (ambiguous)
 		printf("  finishes sent and not answered, and so sent again: %" PRId64 "\n",
 		       ambiguous);
+	if (healed)
+		printf("  mirrors and templates that were damaged, and made anew: %" PRId64 "\n",
+		       healed);
 	print_counters(js_member(status, "counters"));
 	printf("  version %s, pid %" PRId64 ", status of %s\n",
 	       or_dash(js_string(status, "version")), pid, or_dash(js_string(status, "updated")));

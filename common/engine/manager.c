@@ -170,6 +170,7 @@ describe(const struct manager *m, struct status *status)
 	    .outbox = outbox_count(m->services.outbox),
 	    .parked = outbox_parked(m->services.outbox),
 	    .ambiguous = m->delivery.ambiguous,
+	    .healed = m->slot.healed,
 	    .succeeded = m->settled[SETTLED_SUCCEEDED],
 	    .failed = m->settled[SETTLED_FAILED],
 	    .handed_back = m->settled[SETTLED_HANDED_BACK],

@@ -63,6 +63,7 @@ take_line(struct slot *slot, const char *line, size_t length)
 		return;
 	const struct json_t *progress = js_member(object, "progress");
 	const char *step = js_string(object, "step"), *unit = js_string(progress, "unit");
+	slot->healed += js_true(object, "healed");
 	slot->done = slot->total = 0;
 	js_integer(progress, "done", &slot->done);
 	js_integer(progress, "total", &slot->total);
@@ -228,5 +229,7 @@ slot_clear(struct slot *slot)
 	claim_done(&slot->claim);
 	free_pointer(&slot->directory);
 	text_done(&slot->line);
+	int64_t healed = slot->healed;
 	slot_init(slot, slot->loop);
+	slot->healed = healed;
 }

@@ -154,7 +154,7 @@ lock_entry(const struct mirror_wish *wish, struct entry *entry, struct failure *
 			return true;
 		}
 		if (!told)
-			log_info(wish->about, "another worker fetches it: waiting");
+			log_info(&wish->steps->about, "another worker fetches it: waiting");
 		if (!wait_a_little(wish, why))
 			return false;
 	}
@@ -265,9 +265,10 @@ replace(const struct mirror_wish *wish, const struct entry *entry, struct mirror
         struct failure *why)
 {
 	scoped_free char *shown = repository_shown_url(wish->url);
-	log_failure(LEVEL_WARNING, wish->about, why,
+	log_failure(LEVEL_WARNING, &wish->steps->about, why,
 	            "the mirror of %s, %s, is damaged: it is set aside and cloned anew", shown,
 	            mirror->path);
+	steps_healed(wish->steps);
 	failure_clear(why);
 	return clone_anew(wish, entry, mirror, why);
 }
@@ -299,10 +300,10 @@ repack_if_needed(const struct mirror_wish *wish, const struct entry *entry, stru
 	if (!mirror_count_packs(mirror->path, &count, &why) || count <= PACK_LIMIT)
 		return;
 	if (repack(wish, entry, mirror, &why))
-		log_info(wish->about, "the mirror's %zu packs were made few", count);
+		log_info(&wish->steps->about, "the mirror's %zu packs were made few", count);
 	else
-		log_failure(LEVEL_WARNING, wish->about, &why, "the mirror keeps its %zu packs",
-		            count);
+		log_failure(LEVEL_WARNING, &wish->steps->about, &why,
+		            "the mirror keeps its %zu packs", count);
 }
 
 /* Under the lock. */

@@ -169,7 +169,7 @@ hold(struct source *source, struct source_repository *repository, hold_mirror *h
 	                                 .commit = repository->commit,
 	                                 .tick = &tick,
 	                                 .transfer = &transfer,
-	                                 .about = &source->how->steps->about};
+	                                 .steps = source->how->steps};
 	bool held = how(&wish, &repository->mirror, why);
 	end_watch(source);
 	if (!held)
@@ -191,7 +191,7 @@ instantiate(struct source *source, struct source_repository *repository, struct 
 	                                   .mirror = repository->mirror.path,
 	                                   .place = repository->place,
 	                                   .tick = &tick,
-	                                   .about = &source->how->steps->about};
+	                                   .steps = source->how->steps};
 	bool made = template_instantiate(&wish, why);
 	end_watch(source);
 	return made || fail_in_time(source, &watch, why);

@@ -56,6 +56,7 @@ status_text(const struct status *status)
 	js_set_integer(object, "outbox", status->outbox);
 	js_set_integer(object, "parked", status->parked);
 	js_set_integer(object, "ambiguous", status->ambiguous);
+	js_set_integer(object, "healed", status->healed);
 	js_set(object, "counters", counters_object(status));
 	return js_text(object);
 }

@@ -158,6 +158,15 @@ steps_tick(struct steps *steps, const char *unit)
 }
 
 void
+steps_healed(const struct steps *steps)
+{
+	struct json_t *object = js_object();
+	js_set_string(object, "step", steps->about.step);
+	js_set_bool(object, "healed", true);
+	tell(steps, object);
+}
+
+void
 steps_done(struct steps *steps)
 {
 	js_drop(&steps->timings);

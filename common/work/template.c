@@ -165,8 +165,9 @@ template_instantiate(const struct template_wish *wish, struct failure *why)
 	if (fresh || is_final(why->code))
 		return false;
 	scoped_free char *shown = repository_shown_url(wish->url);
-	log_failure(LEVEL_WARNING, wish->about, why,
+	log_failure(LEVEL_WARNING, &wish->steps->about, why,
 	            "the template of %s is discarded and made anew", shown);
+	steps_healed(wish->steps);
 	failure_clear(why);
 	return try(wish, template, &fresh, why);
 }

@@ -44,6 +44,7 @@ struct slot {
 	siginfo_t how;           /* and this is how */
 	char step[32], unit[64]; /* as told */
 	int64_t done, total;
+	int64_t healed; /* since the start: mirrors and templates that were damaged */
 };
 
 void slot_init(struct slot *slot, struct loop *loop);

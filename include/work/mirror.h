@@ -18,17 +18,17 @@
 
 #include "base/attributes.h"
 #include "base/failure.h"
-#include "base/log.h"
 #include "base/text.h"
 #include "base/tick.h"
 #include "outside/git.h"
+#include "work/steps.h"
 
 /* Which commit of which repository. All borrowed. */
 struct mirror_wish {
 	const char *cache_directory, *url, *commit;
-	const struct tick *tick;     /* objects of objects; false stops it, also while it waits */
-	struct transfer *transfer;   /* added to */
-	const struct subject *about; /* of the log's lines */
+	const struct tick *tick;   /* objects of objects; false stops it, also while it waits */
+	struct transfer *transfer; /* added to */
+	const struct steps *steps; /* the log's subject, and what is counted */
 };
 
 /* One in use, or none. */

@@ -13,18 +13,18 @@
 
 #include "base/attributes.h"
 #include "base/failure.h"
-#include "base/log.h"
 #include "base/text.h"
 #include "base/tick.h"
+#include "work/steps.h"
 
 /* All borrowed. */
 struct template_wish {
 	const char *state_directory;
 	const char *url, *commit;
-	const char *mirror;          /* path of one that holds the commit */
-	const char *place;           /* absolute: becomes the tree; what lies there is removed */
-	const struct tick *tick;     /* files of files */
-	const struct subject *about; /* of the log's lines */
+	const char *mirror;        /* path of one that holds the commit */
+	const char *place;         /* absolute: becomes the tree; what lies there is removed */
+	const struct tick *tick;   /* files of files */
+	const struct steps *steps; /* the log's subject, and what is counted */
 };
 
 /*

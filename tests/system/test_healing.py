@@ -9,6 +9,7 @@ import struct
 import subprocess
 import time
 
+import make_repository
 import pytest
 
 from git_clone import Clone, failure, git
@@ -135,6 +136,17 @@ def test_a_damaged_mirror(served, damage, new):
     forget_templates(served)
     assert DAMAGED not in build(served)
     assert len([path for path in served.mirror(served.url).parent.iterdir() if path.name.isdigit()]) <= 2
+
+
+def test_what_is_healed_is_counted(new_site):
+    site = new_site(workers=["build"], build={"build.commands": ["true"]})
+    worker = site.build_worker
+    site.build(site.commit)
+    assert worker.status()["healed"] == 0
+    for mirror in (worker.directory / "cache").glob("git/*/1"):
+        empty_it(mirror)
+    site.build(make_repository.commit_change(site.repository, {"new": "x"}, "new"))
+    assert worker.wait_until_idle()["healed"] == 2, worker.log()
 
 
 def test_a_repository_that_is_damaged_itself(served):

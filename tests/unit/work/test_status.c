@@ -22,6 +22,7 @@ an_idle_worker_has_no_job(void **state)
 	                              .outbox = 3,
 	                              .parked = 1,
 	                              .ambiguous = 6,
+	                              .healed = 7,
 	                              .succeeded = 4,
 	                              .failed = 5,
 	                              .handed_back = 6,
@@ -30,7 +31,8 @@ an_idle_worker_has_no_job(void **state)
 	scoped_free char *wanted = format(
 	    "{\"worker\":\"host/2\",\"program\":\"run-worker\",\"pid\":%d,\"version\":"
 	    "\"" MOOLLOY_VERSION "\",\"state\":\"idle\",\"why\":\"no \\\"room\\\"\","
-	    "\"registered\":false,\"outbox\":3,\"parked\":1,\"ambiguous\":6,\"counters\":{"
+	    "\"registered\":false,\"outbox\":3,\"parked\":1,\"ambiguous\":6,\"healed\":7,"
+	    "\"counters\":{"
 	    "\"succeeded\":4,"
 	    "\"failed\":5,\"handed_back\":6,\"lost\":7}}",
 	    (int)getpid());

@@ -27,8 +27,8 @@
 #define LONGEST_WAIT  20000       /* that SQS knows */
 #define LONGEST_HIDE  (12 * HOUR) /* from its receipt on: SQS's limit */
 #define BRIEF         1000        /* no wait is shorter */
-#define MOMENT        300
-#define MOST_RECEIVES 1000000 /* that are told apart */
+#define MOMENT        300         /* for answers that are on their way when we stop */
+#define MOST_RECEIVES 1000000     /* that are told apart */
 
 struct sqs_queue;
 

@@ -178,8 +178,8 @@ end_call(struct s3_call *call, const struct http_answer *answer, const struct fa
 	done(data, answer, why);
 }
 
-static bool
-is_passing(enum failure_code code)
+bool
+s3_is_passing(enum failure_code code)
 {
 	return code == FAILURE_NETWORK || code == FAILURE_STALLED || code == FAILURE_SERVER
 	       || code == FAILURE_BAD_ANSWER;
@@ -190,7 +190,7 @@ static bool
 next_turn(const struct s3 *s3, struct s3_turns *turns, enum failure_code code, int64_t *ret_due)
 {
 	turns->fresh = code != FAILURE_SERVER;
-	if (!is_passing(code) || ++turns->tries >= s3->schedule.tries)
+	if (!s3_is_passing(code) || ++turns->tries >= s3->schedule.tries)
 		return false;
 	turns->backoff.first = s3->schedule.first;
 	turns->backoff.cap = s3->schedule.cap;
@@ -212,7 +212,8 @@ fail_try(struct s3_call *call, const struct http_answer *answer, struct failure 
 }
 
 /* A HEAD's answer has no body: whether key or bucket is absent, which region is right, and what
- * else is wrong is in what a GET brings. */
+ * else is wrong is in what a GET brings. On a connection of its own: servers forget that rule
+ * for errors, and what comes after the headers would be taken for the next answer. */
 static bool
 must_explain(const struct s3_call *call, const struct http_answer *answer)
 {
@@ -324,7 +325,7 @@ begin(struct s3_call *call, const struct tick *tick, struct failure *why)
 	    .signature = &signature,
 	    .ca_file = s3->settings->ca_file,
 	    .stall_timeout = s3->settings->stall_timeout,
-	    .fresh_connection = call->turns.fresh || request->fresh,
+	    .fresh_connection = call->turns.fresh || request->fresh || call->explaining,
 	    .take = call->explaining ? NULL : request->take,
 	    .take_data = request->data,
 	};

@@ -93,6 +93,8 @@ bool must_check s3_work(struct s3 *s3, int64_t due, const struct tick *tick, str
 bool must_check s3_ask(struct s3 *s3, const struct s3_request *request, const struct tick *tick,
                        struct http_answer *ret_answer, struct failure *why);
 
+/* Is it worth another try, here and soon? */
+bool s3_is_passing(enum failure_code code);
 /* For who tries again by himself: zeroed, then asked after each failure. */
 struct s3_turns {
 	struct backoff backoff;

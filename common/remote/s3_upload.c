@@ -235,6 +235,13 @@ ask_unconditionally(struct publishing *publishing, struct failure *why)
 	return false;
 }
 
+/* After these it may have come through all the same, at this asking or the one before. */
+static bool
+is_in_doubt(enum failure_code code)
+{
+	return s3_is_passing(code) || code == FAILURE_EXISTS || code == FAILURE_NOT_FOUND;
+}
+
 static bool
 ask_and_look(struct publishing *publishing, struct failure *why)
 {
@@ -245,7 +252,7 @@ ask_and_look(struct publishing *publishing, struct failure *why)
 	               || (publishing->status == 400 && why->code == FAILURE_REJECTED);
 	if (refused && is_conditional(upload) && ask_unconditionally(publishing, why))
 		return true;
-	if (why->code == FAILURE_CANCELLED || !is_ours(upload))
+	if (!is_in_doubt(why->code) || !is_ours(upload))
 		return false;
 	publishing->etag[0] = '\0';
 	failure_clear(why);

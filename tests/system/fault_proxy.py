@@ -449,7 +449,10 @@ class FaultProxy:
 
     def end(self, client, how):
         if how == "stall":
-            client.gone()
+            # Unread, what it sends would keep the news from us that it has gone.
+            with contextlib.suppress(OSError):
+                while client.socket.recv(PIECE):
+                    pass
         if how == "reset":
             client.reset()
 
@@ -491,6 +494,8 @@ class FaultProxy:
         if isinstance(fault, Reply):
             return self.reply(record, answer, client)
         self.answer(record, answer_head, answer, client)
+        if record.method == "HEAD" and "transfer-encoding" in headers_of(answer_head):
+            return False  # Swift ends a body there that it must not have begun
         return not answered_early and keeps(head) and keeps(answer_head)
 
     def reply(self, record, instead_of, client):

@@ -239,5 +239,6 @@ s3_get_object(struct s3_store *store, const char *key, int fd, const struct tick
 			return true;
 		memcpy(before, ret_object->sha256, SHA256_TEXT);
 	}
-	return fail(why, FAILURE_SERVER, "%s is another object each time it is read", key);
+	return fail(why, FAILURE_SERVER,
+	            "%s: each time it is read it is another object or has other bytes", key);
 }

@@ -4,47 +4,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "s3_multipart.h"
+#include "s3_upload_private.h"
 
 #define SINGLE_LIMIT ((size_t)16 << 20) /* up to here an object goes as one PUT */
 /* Bytes between two looks at the connections; what was just read is hashed while it is still in the
  * processor's cache. */
 #define CHUNK       ((size_t)256 << 10)
 #define PARTS_LIMIT 10000 /* S3's (User Guide, "multipart upload limits") */
-
-/* A part under way, or room for one. */
-struct slot {
-	struct s3_upload *upload;
-	struct s3_call *call;  /* NULL: free */
-	size_t number;         /* of the part, from 1 */
-	struct digest *digest; /* of what is in it, while it is filled */
-};
-
-struct s3_upload {
-	struct store_upload upload; /* must stay first */
-	struct s3_store *store;
-	char *key;
-	bool once;
-	char *replaces, *sha256; /* or NULL */
-	char *name;              /* S3_META_UPLOAD */
-	struct digest *digest;   /* of the whole; NULL: sha256 is settled */
-	int64_t size;
-
-	char *memory; /* slots side by side */
-	size_t part_size, slots;
-	struct slot *slot;
-	size_t current; /* slot that is filled */
-	size_t filled;  /* bytes in it; before there is a multipart upload: in all of them */
-	struct s3_multipart multipart;
-	bool in_doubt;      /* of several multipart uploads asked for only one is known */
-	struct failure why; /* of the first part that failed for good */
-};
-
-static const struct tick *
-tick_of(const struct s3_upload *upload)
-{
-	return &upload->store->store.tick;
-}
 
 /* ---- begun ---- */
 
@@ -104,190 +70,6 @@ s3_upload_drop(struct store_upload *base)
 	free(upload);
 }
 
-/* ---- what lies there ---- */
-
-static bool
-fail_taken(const struct s3_upload *upload, struct failure *why)
-{
-	return fail(why, FAILURE_EXISTS, "the store (%s) %s %s", upload->store->store.description,
-	            upload->once ? "already holds" : "holds another", upload->key);
-}
-
-/* ETags come with quotes or without. */
-static bool
-same_etag(const char *a, const char *b)
-{
-	size_t quoted = *a == '"', also = *b == '"';
-	size_t length = strcspn(a + quoted, "\"");
-	return length == strcspn(b + also, "\"") && strncmp(a + quoted, b + also, length) == 0;
-}
-
-/* For servers that take no notice of conditions: what must not be replaced is not sent.
- * FAILURE_EXISTS. *ret_ours: this upload's object lies there already. */
-static bool
-look_first(const struct s3_upload *upload, bool *ret_ours, struct failure *why)
-{
-	scoped(s3_head_done) struct s3_head head = S3_HEAD_INIT;
-	*ret_ours = false;
-	if (!upload->once && !upload->replaces)
-		return true;
-	if (s3_look_for_object(upload->store, upload->key, tick_of(upload), &head, why)) {
-		*ret_ours = strings_equal(head.upload, upload->name);
-		return *ret_ours || (upload->replaces && same_etag(head.etag, upload->replaces))
-		       || fail_taken(upload, why);
-	}
-	if (why->code != FAILURE_NOT_FOUND)
-		return false;
-	failure_clear(why);
-	return upload->once || fail_taken(upload, why);
-}
-
-/* Is what lies there this upload's, whatever was heard of it? *why stays. */
-static bool
-is_ours(const struct s3_upload *upload)
-{
-	scoped(s3_head_done) struct s3_head head = S3_HEAD_INIT;
-	scoped(failure_done) struct failure unseen = FAILURE_INIT;
-	return s3_look_for_object(upload->store, upload->key, tick_of(upload), &head, &unseen)
-	       && strings_equal(head.upload, upload->name);
-}
-
-/* etag: as the writing was answered; "" where it was not. */
-static bool
-verify(const struct s3_upload *upload, const char *etag, struct store_object *object,
-       struct failure *why)
-{
-	scoped(s3_head_done) struct s3_head head = S3_HEAD_INIT;
-	if (!s3_head_object(upload->store, upload->key, tick_of(upload), &head, why))
-		return false;
-	bool same = head.size == upload->size
-	            && (!upload->sha256 || strings_equal(head.sha256, upload->sha256));
-	bool ours = strings_equal(head.upload, upload->name);
-	if (ours && (!same || (etag[0] && !same_etag(etag, head.etag))))
-		return fail(why, FAILURE_BAD_ANSWER,
-		            "%s in the store (%s) is not what was sent, by its size, ETag or "
-		            "SHA-256",
-		            upload->key, upload->store->store.description);
-	if (!ours && !(same && upload->sha256))
-		return fail_taken(upload, why);
-	memcpy(object->version, head.etag, sizeof head.etag);
-	return true;
-}
-
-/* ---- headers ---- */
-
-static void
-add_metadata(const struct s3_upload *upload, struct strings *headers)
-{
-	strings_addf(headers, S3_META_UPLOAD ": %s", upload->name);
-	if (upload->sha256)
-		strings_addf(headers, S3_META_SHA256 ": %s", upload->sha256);
-}
-
-static bool
-is_conditional(const struct s3_upload *upload)
-{
-	return (upload->once || upload->replaces) && !upload->store->unconditional;
-}
-
-static void
-add_condition(const struct s3_upload *upload, struct strings *headers)
-{
-	if (!is_conditional(upload))
-		return;
-	if (upload->once)
-		strings_add(headers, "If-None-Match: *");
-	else
-		strings_addf(headers, "If-Match: %s", upload->replaces);
-}
-
-/* ---- the request that makes the object, whichever it is ---- */
-
-struct publishing {
-	struct s3_upload *upload;
-	char etag[STORE_VERSION]; /* "": made, but not heard of */
-	int status;               /* of the last answer; 0: none */
-	struct s3_turns turns;
-	bool (*ask)(struct publishing *publishing, struct http_answer *ret_answer,
-	            struct failure *why);
-};
-
-static bool
-ask(struct publishing *publishing, struct failure *why)
-{
-	scoped(http_answer_done) struct http_answer answer = HTTP_ANSWER_INIT;
-	publishing->etag[0] = '\0';
-	bool good = publishing->ask(publishing, &answer, why);
-	publishing->status = answer.status;
-	return good;
-}
-
-/* 501 is what servers say that know no conditions, or 400. They get none from now on. */
-static bool
-ask_unconditionally(struct publishing *publishing, struct failure *why)
-{
-	struct s3_store *store = publishing->upload->store;
-	store->unconditional = true;
-	failure_clear(why);
-	if (ask(publishing, why))
-		return true;
-	store->unconditional = false;
-	return false;
-}
-
-/* After these it may have come through all the same, at this asking or the one before. */
-static bool
-is_in_doubt(enum failure_code code)
-{
-	return s3_is_passing(code) || code == FAILURE_EXISTS || code == FAILURE_NOT_FOUND;
-}
-
-static bool
-ask_and_look(struct publishing *publishing, struct failure *why)
-{
-	const struct s3_upload *upload = publishing->upload;
-	if (ask(publishing, why))
-		return true;
-	bool refused = publishing->status == 501
-	               || (publishing->status == 400 && why->code == FAILURE_REJECTED);
-	if (refused && is_conditional(upload) && ask_unconditionally(publishing, why))
-		return true;
-	if (!is_in_doubt(why->code) || !is_ours(upload))
-		return false;
-	publishing->etag[0] = '\0';
-	failure_clear(why);
-	return true;
-}
-
-/* If-Match of what is gone is NoSuchKey, parts of an upload that somebody ended NoSuchUpload: the
- * winner of a race ends the losers'. */
-static bool
-explain_absence(const struct s3_upload *upload, struct failure *why)
-{
-	scoped(failure_done) struct failure seen = FAILURE_INIT;
-	bool ours;
-	if (why->code != FAILURE_NOT_FOUND)
-		return false;
-	if (!look_first(upload, &ours, &seen) && seen.code == FAILURE_EXISTS)
-		return fail_taken(upload, why);
-	scoped_free char *message = copy_string(why->message);
-	return fail(why, FAILURE_SERVER, "the upload is gone: %s", message);
-}
-
-static bool
-publish(struct publishing *publishing, struct failure *why)
-{
-	const struct s3_upload *upload = publishing->upload;
-	bool ours;
-	do {
-		if (!look_first(upload, &ours, why))
-			return false;
-		if (ours || ask_and_look(publishing, why))
-			return true;
-	} while (s3_turn(upload->store->s3, &publishing->turns, tick_of(upload), why));
-	return explain_absence(upload, why);
-}
-
 /* ---- as one ---- */
 
 static bool
@@ -301,8 +83,8 @@ put_object(struct publishing *publishing, struct http_answer *ret_answer, struct
 {
 	struct s3_upload *upload = publishing->upload;
 	scoped(strings_done) struct strings headers = STRINGS_INIT;
-	add_metadata(upload, &headers);
-	add_condition(upload, &headers);
+	upload_add_metadata(upload, &headers);
+	upload_add_condition(upload, &headers);
 	const struct s3_request request = {.operation = "PutObject",
 	                                   .method = "PUT",
 	                                   .key = upload->key,
@@ -314,7 +96,7 @@ put_object(struct publishing *publishing, struct http_answer *ret_answer, struct
 	                                   .fresh = publishing->turns.fresh,
 	                                   .check = read_etag,
 	                                   .data = publishing->etag};
-	return s3_ask(upload->store->s3, &request, tick_of(upload), ret_answer, why);
+	return s3_ask(upload->store->s3, &request, upload_tick(upload), ret_answer, why);
 }
 
 /* ---- in parts ---- */
@@ -324,8 +106,8 @@ create(struct s3_upload *upload, struct failure *why)
 {
 	scoped(strings_done) struct strings headers = STRINGS_INIT;
 	bool ours;
-	add_metadata(upload, &headers);
-	if (!look_first(upload, &ours, why))
+	upload_add_metadata(upload, &headers);
+	if (!upload_look_first(upload, &ours, why))
 		return false;
 	bool created = s3_multipart_create(&upload->multipart, &headers, why);
 	upload->in_doubt = !created || upload->multipart.asked > 1;
@@ -358,12 +140,12 @@ end_part(void *data, const struct http_answer *answer, const struct failure *why
 static bool
 go_on(struct s3_upload *upload, int64_t due, struct failure *why)
 {
-	if (!s3_work(upload->store->s3, due, tick_of(upload), why))
+	if (!s3_work(upload->store->s3, due, upload_tick(upload), why))
 		return false;
 	if (upload->why.code == FAILURE_NONE)
 		return true;
 	failure_copy(why, &upload->why);
-	return explain_absence(upload, why);
+	return upload_explain_absence(upload, why);
 }
 
 static bool
@@ -527,7 +309,7 @@ complete(struct publishing *publishing, struct http_answer *ret_answer, struct f
 {
 	struct s3_upload *upload = publishing->upload;
 	scoped(strings_done) struct strings headers = STRINGS_INIT;
-	add_condition(upload, &headers);
+	upload_add_condition(upload, &headers);
 	upload->multipart.fresh = publishing->turns.fresh;
 	return s3_multipart_complete(&upload->multipart, &headers, publishing->etag, ret_answer,
 	                             why);
@@ -551,7 +333,7 @@ publish_parts(struct publishing *publishing, struct failure *why)
 {
 	struct s3_upload *upload = publishing->upload;
 	publishing->ask = complete;
-	if (!send_rest(upload, why) || !publish(publishing, why))
+	if (!send_rest(upload, why) || !upload_publish(publishing, why))
 		return false;
 	free_pointer(&upload->multipart.id);
 	return true;
@@ -562,7 +344,7 @@ publish_whole(struct publishing *publishing, const char *sha256, struct failure 
 {
 	replace_string(&publishing->upload->sha256, sha256);
 	publishing->ask = put_object;
-	return publish(publishing, why);
+	return upload_publish(publishing, why);
 }
 
 /* Other uploads of a key that is written once can only lose by now; who began them may be dead. */
@@ -598,7 +380,7 @@ s3_upload_finish(struct store_upload *base, struct store_object *ret_object, str
 		return false;
 	bool published = upload->multipart.id ? publish_parts(&publishing, why)
 	                                      : publish_whole(&publishing, object.sha256, why);
-	if (!published || !verify(upload, publishing.etag, &object, why))
+	if (!published || !upload_verify(upload, publishing.etag, &object, why))
 		return false;
 	end_others(upload);
 	*ret_object = object;

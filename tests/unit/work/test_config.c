@@ -90,6 +90,24 @@ nested_and_dotted_keys_are_the_same(void **state)
 }
 
 static void
+settings_of_others_are_passed_over(void **state)
+{
+	(void)state;
+	struct config config = {0};
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	scoped_free char *path = unit_path("c.yaml");
+	config_init(&table, &config);
+	unit_write("c.yaml", "run.timeout: [1, 2]\nstore.type: b\nhorse: fast\n");
+	assert_true(config_read_known(&table, &config, path, NULL));
+	assert_string_equal(config.type, "b");
+	/* But not what is spelt wrongly. */
+	unit_write("c.yaml", "run.timeout: 1s\nstore.typ: b\n");
+	assert_false(config_read_known(&table, &config, path, &why));
+	assert_non_null(strstr(why.message, "c.yaml:2: store.typ: unknown setting (did you mean"));
+	settings_done(&table, &config);
+}
+
+static void
 what_is_wrong_has_a_place_and_help(void **state)
 {
 	(void)state;
@@ -477,6 +495,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    unit_test_in_directory(nested_and_dotted_keys_are_the_same),
+	    unit_test_in_directory(settings_of_others_are_passed_over),
 	    unit_test_in_directory(what_is_wrong_has_a_place_and_help),
 	    unit_test_in_directory(what_is_not_there_is_not_found),
 	    unit_test_in_directory(a_later_file_wins_where_it_speaks),

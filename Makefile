@@ -116,7 +116,7 @@ $(foreach f,$(FLOORS),$(eval $(call unit_rules,$(f),$(call up_to,$(f)),$(call li
 $(foreach p,build-worker run-worker,$(eval $(call unit_rules,$(p),$(filter-out %/main.o,$(call objects,$(p))) $(call up_to,engine),$(LIBS_outside))))
 $(eval $(call unit_rules,dashboard,$(filter-out %/main.o,$(call objects,src/dashboard)) $(call up_to,work),$(LIBS_outside) $(LIBS_dashboard)))
 
-.PHONY: check check-unit check-system check-asan servers fuzz run-fuzzers bench lint format deps demo install clean help
+.PHONY: check check-unit check-system check-asan torture servers fuzz run-fuzzers bench lint format deps demo install clean help
 check: deps
 	@$(MAKE) --no-print-directory all check-unit check-system
 
@@ -142,6 +142,11 @@ $(BUILD)/kill_points.so: tests/fixtures/kill_points.c Makefile
 
 check-system: all servers $(BUILD)/kill_points.so
 	MOOLLOY_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/system
+
+# Every kill point, thousands of jobs; TORTURE_JOBS=10000 TORTURE_SEEDS=3 can be changed.
+torture: all $(BUILD)/kill_points.so
+	MOOLLOY_BUILD=$(abspath $(BUILD)) TORTURE_POINTS=40 TORTURE_EVERY=1 $(PYTEST) -s \
+		tests/system/torture.py tests/system/test_kills.py tests/system/test_dashboard_kills.py
 
 check-asan: deps
 	@$(MAKE) --no-print-directory BUILD=build-asan SANITIZE=1 all check-unit check-system
@@ -229,6 +234,7 @@ help:
 	@echo 'make demo           run the whole workflow on this machine and show it (DEMO_KEEP=1 leaves it running)'
 	@echo 'make check          unit and system tests'
 	@echo 'make check-asan     the same under AddressSanitizer, UBSan and LeakSanitizer'
+	@echo 'make torture        every kill point, 10,000 jobs through one worker; about 20 minutes'
 	@echo 'make fuzz           libFuzzer on what comes from outside, FUZZ_SECONDS=10 each'
 	@echo 'make lint           formatting, gcc -fanalyzer, floors, shellcheck'
 	@echo 'make bench          figures, with what each is measured against; writes build/bench.json'

@@ -15,6 +15,7 @@ from make_repository import commit_change
 from programs import wait_for
 from workers import processes_of
 
+POINTS = int(os.environ.get("TORTURE_POINTS", 4))  # of each step
 BUILD = {"build.commands": ["cp number out.jar"], "build.artifact": "out.jar"}
 # One solution, so that a model without solutions is populated.
 RUN = {"run.java": "/bin/sh",
@@ -138,10 +139,10 @@ def in_job(point):
 
 
 def of_runner(by_step):
-    """Each step's beginning, and three points within it; of the last one, which ends with the
-    outcome, all that last."""
+    """Each step's beginning, and points within it; of the last one, which ends with the outcome, all
+    that last."""
     *early, last = by_step.values()
-    chosen = [point for points in early if points for point in spread(points, 4)]
+    chosen = [point for points in early if points for point in spread(points, POINTS)]
     return chosen + [point for point in last if not in_job(point) and point.call != "write"]
 
 

@@ -137,7 +137,6 @@ build_config_access(const struct build_config *config)
 	                                  .ssh_known_hosts = config->known_hosts,
 	                                  .username = config->username,
 	                                  .token = config->token.value,
-	                                  .token_url = config->repository,
 	                                  .ca_file = config->ca_file,
 	                                  .stall_timeout = config->stall_timeout};
 }

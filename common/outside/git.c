@@ -20,6 +20,8 @@ make_ssh(git_transport **out, git_remote *owner, void *param)
 	return git_transport_smart(out, owner, &definition);
 }
 
+#define OBJECT_LIMIT (1 << 30)
+
 /* The host's own git configuration (url.insteadOf, filters, ...) has no say here. */
 static int
 ignore_host_configuration(void)
@@ -43,6 +45,9 @@ repository_start(const struct repository_access *access, struct failure *why)
 	/* A local repository of another user is read like one from anywhere else. */
 	if (result == 0)
 		result = git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
+	/* One object is held in memory whole. */
+	if (result == 0)
+		result = git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECT_SIZE, (size_t)OBJECT_LIMIT);
 	if (result == 0)
 		result = git_transport_register("http", make_http, NULL);
 	if (result == 0)

@@ -215,9 +215,11 @@ download(struct fetching *fetching, git_strarray *references)
 static bool
 fetch_branches(struct fetching *fetching, struct failure *why)
 {
+	/* HEAD need not be on a branch. */
 	char heads[] = "+refs/heads/*:refs/heads/*", tags[] = "+refs/tags/*:refs/tags/*";
-	char *list[] = {heads, tags};
-	git_strarray references = {.strings = list, .count = 2};
+	char head[] = "+HEAD:refs/moolloy/HEAD";
+	char *list[] = {heads, tags, head};
+	git_strarray references = {.strings = list, .count = 3};
 	scoped_free char *shown = repository_shown_url(fetching->how->url);
 	int result = download(fetching, &references);
 	if (result < 0)

@@ -7,8 +7,9 @@
 #include "outside/git_address.h"
 #include "outside/http.h"
 
-/* A negotiation longer than this is none. */
+/* A negotiation longer than this is none, nor is a list of references. */
 #define REQUEST_LIMIT (64 * 1024 * 1024)
+#define LIST_LIMIT    (256 * 1024 * 1024)
 
 struct http_transport {
 	git_smart_subtransport parent;
@@ -21,6 +22,7 @@ struct http_stream_of_git {
 	const char *sent;              /* media type of the body; NULL: none */
 	struct text body;              /* written so far */
 	struct http_stream *stream;    /* once anything was read */
+	size_t listed;                 /* bytes read, of a list of references */
 };
 
 /* The token is for the main repository's host, not for where a submodule leads. */
@@ -81,6 +83,11 @@ stream_read(git_smart_subtransport_stream *stream, char *buffer, size_t size, si
 		return git_transport_failed();
 	if (!http_read(git->stream, buffer, size, ret_length, &git_state.why))
 		return git_transport_failed();
+	git->listed += git->sent ? 0 : *ret_length;
+	if (git->listed > LIST_LIMIT) {
+		fail(&git_state.why, FAILURE_REPOSITORY, "the list of branches does not end");
+		return git_transport_failed();
+	}
 	return 0;
 }
 

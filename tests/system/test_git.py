@@ -79,6 +79,14 @@ def test_the_token_goes_to_a_submodule_on_its_host(clone, tmp_path):
     assert any(path.startswith("/moolloy-solver/") for path, _ in server.seen)
 
 
+def test_the_token_goes_where_rewriting_leads(clone, tmp_path):
+    token = token_file(tmp_path, "t0ken")
+    with http_server(clone.repositories, credentials="ci:t0ken") as server:
+        outcome = clone.run("git@host.test:moolloy", ["http"], git__username="ci", git__token_file=token,
+                            git__rewrite=[f"git@host.test: {server.url}/"])
+    assert outcome["success"], clone.log
+
+
 @pytest.mark.parametrize("password", ["p@ss", "p%40ss"])
 def test_no_password_is_shown(clone, password):
     with http_server(clone.repositories, credentials="me:p@ss") as server:
@@ -104,6 +112,14 @@ def test_a_commit_on_no_branch_is_asked_for_by_its_hash(clone):
         assert failure(clone.run(url, ["http"], hidden)) == ("no-commit", "clone")
         git(repository, "config", "uploadpack.allowAnySHA1InWant", "true")
         assert clone.run(url, ["http"], hidden)["success"], clone.log
+
+
+def test_a_head_on_no_branch(clone):
+    repository = clone.repositories / "moolloy"
+    git(repository, "checkout", "-q", "--detach")
+    commit = make_repository.commit_change(repository, {"hidden": "1"}, "hidden")
+    with http_server(clone.repositories) as server:
+        assert clone.run(f"{server.url}/moolloy", ["http"], commit)["success"], clone.log
 
 
 def test_a_silent_http_server_is_given_up(clone):

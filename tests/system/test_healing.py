@@ -256,6 +256,22 @@ def test_a_job_that_waits_can_be_cancelled(locked):
     assert '"cancelled"' in output, log
 
 
+@pytest.mark.parametrize("new", [False, True], ids=["known", "new"])
+def test_a_job_that_fetches_can_be_cancelled(served, new):
+    """Though the server holds the pack back, and would for ever."""
+    if not new:
+        build(served)
+    served.server.hold_at(0.5)
+    job = served.start(served.url, ["http"], served.change({"new": random.Random(3).randbytes(99999)}),
+                       git__stall_timeout="1h")
+    assert served.server.reached.wait(20)
+    job.send_signal(signal.SIGTERM)
+    output, log = job.communicate(timeout=20)
+    assert '"cancelled"' in output, log
+    served.server.go_on()
+    assert DAMAGED not in build(served, git(served.repository, "rev-parse", "HEAD"))
+
+
 @pytest.mark.parametrize("where", ["lock", "fetch"])
 def test_a_job_has_its_time(served, where):
     build(served)

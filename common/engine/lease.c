@@ -70,6 +70,7 @@ static void
 extend(struct lease *lease)
 {
 	lease->under_way = true;
+	lease->asked = clock_ms();
 	queue_extend(lease->services->queue, lease->receipt, extended, lease);
 }
 
@@ -90,6 +91,7 @@ static void
 let_go(struct lease *lease)
 {
 	lease->under_way = true;
+	lease->asked = clock_ms();
 	queue_acknowledge(lease->services->queue, lease->receipt, deleted, lease);
 }
 

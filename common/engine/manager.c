@@ -16,6 +16,7 @@
 #include "engine/intake.h"
 #include "engine/lease.h"
 #include "engine/membership.h"
+#include "engine/pulse.h"
 #include "engine/reconcile.h"
 #include "engine/services.h"
 #include "engine/settle.h"
@@ -29,6 +30,9 @@
 
 /* How long the last letters, and then the farewell, may take once no job runs. */
 #define FAREWELL 1500
+
+/* Until an outcome that could not be put on disk is tried again. */
+#define COLLECT_AGAIN 5000
 
 /* How we are to stop; each wins over those before it. */
 enum stopping {
@@ -56,7 +60,9 @@ struct manager {
 	struct intake intake;
 	struct lease lease;
 	struct delivery delivery;
+	struct pulse pulse;
 
+	int64_t collect_at; /* clock_ms(): before, the outcome could not be put on disk */
 	enum stopping stopping;
 	int64_t drain_deadline; /* clock_ms(); of STOPPING_DRAIN */
 	int64_t gone_at;        /* clock_ms() when the farewell is over, 0: not begun */
@@ -84,7 +90,7 @@ manager_collect(struct manager *m)
 	scoped(outcome_done) struct outcome outcome = OUTCOME_INIT;
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	enum settled settled;
-	if (!slot->ended)
+	if (!slot->ended || clock_ms() < m->collect_at)
 		return;
 	if (slot->how.si_code != CLD_EXITED)
 		child_end_descendants();
@@ -97,9 +103,12 @@ manager_collect(struct manager *m)
 		if (settled == SETTLED_HANDED_BACK && slot->claim.kept)
 			intake_run_again(&m->intake, settings(m)->retry_delay);
 	} else {
-		/* The claim stays on disk; the next start settles it. */
 		struct subject about = slot_subject(slot);
 		log_failure(LEVEL_ERROR, &about, &why, "the outcome could not be put on disk");
+		m->collect_at = clock_ms() + COLLECT_AGAIN;
+		/* If that stops us as well, the claim stays and the next start settles it. */
+		if (m->stopping == STOPPING_NOT)
+			return;
 	}
 	slot_clear(slot);
 	/* Idle is how most of the time passes: what the job's letters needed goes back to the
@@ -250,6 +259,8 @@ manager_set_wake(struct manager *m)
 	int64_t due = earlier(membership_due(&m->membership), lease_due(&m->lease));
 	due = earlier(due, delivery_due(&m->delivery));
 	due = earlier(due, slot_due(&m->slot));
+	due = earlier(due, pulse_due(&m->pulse));
+	due = earlier(due, m->slot.ended ? m->collect_at : -1);
 	due = earlier(due, clock_watch_due(&m->clock));
 	if (m->stopping == STOPPING_NOT && m->slot.state == SLOT_IDLE)
 		due = earlier(due, intake_due(&m->intake));
@@ -278,8 +289,9 @@ manager_turn(void *data)
 	clock_watch_turn(&m->clock, now);               /* who refuses our clock -> its Date */
 	if (m->stopping == STOPPING_NOT)                /* the next message */
 		intake_turn(&m->intake, &m->membership, &m->slot, now);
-	manager_announce(m);   /* status file, STATUS= */
-	manager_leave(m, now); /* told to stop, and nothing left to do */
+	manager_announce(m);                             /* status file, STATUS= */
+	manager_leave(m, now);                           /* told to stop, and nothing left to do */
+	pulse_turn(&m->pulse, &m->lease, &m->slot, now); /* the watchdog's, while nothing hangs */
 	manager_set_wake(m);
 }
 
@@ -502,6 +514,7 @@ start_duties(struct manager *m)
 	intake_init(&m->intake, &m->services, &m->clock);
 	lease_init(&m->lease, &m->services, &m->slot);
 	delivery_init(&m->delivery, &m->services, &m->slot);
+	pulse_init(&m->pulse);
 }
 
 static bool
@@ -528,7 +541,6 @@ watch(struct manager *m)
 	m->post = loop_post(m->services.loop, manager_turn, m);
 	m->wake = loop_timer(m->services.loop, on_wake, m);
 	loop_timer_at(m->wake, clock_ms());
-	service_watchdog(m->services.loop);
 }
 
 static void

@@ -230,10 +230,11 @@ service_notify(const char *fmt, ...)
 	sd_notify(0, state);
 }
 
-void
-service_watchdog(struct loop *loop)
+int64_t
+service_watchdog(void)
 {
-	sd_event_set_watchdog(loop->event, 1);
+	uint64_t us = 0;
+	return sd_watchdog_enabled(0, &us) > 0 ? (int64_t)(us / 1000) : 0;
 }
 
 const char *

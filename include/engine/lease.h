@@ -15,6 +15,7 @@ struct lease {
 	struct slot *slot;
 	char *receipt; /* of the lease that is kept; NULL: none */
 	bool under_way;
+	int64_t asked; /* clock_ms() when what is under way began */
 	struct backoff backoff;
 	int64_t due;      /* clock_ms() */
 	int64_t began;    /* clock_ms(): about when the message was received */

@@ -54,9 +54,9 @@ void loop_block_signals(void);
 
 /* "READY=1", "STATUS=...", ...; nothing happens where no service manager listens (sd_notify(3)). */
 void service_notify(const char *fmt, ...) printf_like(1, 2);
-/* Pets the watchdog by itself from inside the loop if the service manager asked for it
- * (sd_event_set_watchdog). */
-void service_watchdog(struct loop *loop);
+/* Within how many ms the service manager wants to hear "WATCHDOG=1", again and again; 0: it does
+ * not (sd_watchdog_enabled(3)). */
+int64_t service_watchdog(void);
 /* The directory of credentials given by LoadCredential=, or NULL. */
 const char *service_credentials(void);
 

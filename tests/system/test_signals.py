@@ -1,5 +1,7 @@
 """What workers do when they are told to stop, to cancel, or asked: signals and the control socket."""
+import pathlib
 import signal
+import socket
 
 import pytest
 
@@ -176,3 +178,33 @@ def test_a_second_worker_on_one_state_directory(site):
     assert second.returncode == 75
     assert f"another worker uses {site.run_worker.state}" in second.stderr
     assert site.run_worker.control("status")["ok"] is True
+
+
+# ---- the watchdog ----
+
+def test_signs_of_life_for_the_watchdog(site):
+    """As long as the manager turns, idle or not."""
+    worker = site.run_worker
+    worker.stop()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(worker.directory / "notify"))
+        manager.setblocking(False)
+
+        def signs():
+            try:
+                return manager.recv(1000).count(b"WATCHDOG=1")
+            except BlockingIOError:
+                return 0
+
+        worker.more_environment = {"NOTIFY_SOCKET": str(worker.directory / "notify"),
+                                   "WATCHDOG_USEC": "100000"}
+        worker.start()
+        for _ in range(5):
+            wait_for(signs, "a sign of life")
+        worker.signal(signal.SIGSTOP)
+        wait_for(lambda: pathlib.Path(f"/proc/{worker.pid}/stat").read_text().split(") ")[1][0] == "T",
+                 "its stop")
+        while signs():
+            pass
+        worker.signal(signal.SIGCONT)
+        wait_for(signs, "a sign of life")

@@ -300,10 +300,14 @@ take_ours(const struct intake *intake, struct claim *claim, struct claim *ret_cl
           struct failure *why)
 {
 	const struct services *services = intake->services;
+	scoped(failure_done) struct failure full = FAILURE_INIT;
 	if (claim->job.type != services->program->type)
 		return not_for_us(intake, claim, why);
-	if (!claim_write(services->config->state_directory, claim, why))
-		return INTAKE_BROKEN;
+	if (!claim_write(services->config->state_directory, claim, &full)) {
+		const struct subject about = {.job = claim->job.id, .attempt = claim->job.attempt};
+		log_failure(LEVEL_ERROR, &about, &full, "it cannot be claimed, and goes back");
+		return give_back(intake, claim, services->config->retry_delay, why);
+	}
 	*ret_claim = *claim;
 	*claim = (struct claim)CLAIM_INIT;
 	return INTAKE_JOB;

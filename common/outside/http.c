@@ -14,7 +14,7 @@
 #define CONNECT_TIMEOUT 10000
 #define STALL_TIMEOUT   60000
 #define HEADERS_LIMIT   200
-#define BULK_BUFFER     (512 * 1024L) /* of curl, where many bytes are moved */
+#define BULK_BUFFER     (256 * 1024L) /* of curl, where many bytes are moved */
 
 /* ---- answers ---- */
 

@@ -83,18 +83,21 @@ get_into(struct store *store, const struct store_call *call, int fd, struct fail
 	return true;
 }
 
-/* Into a file that was not there, or nowhere. */
+/* FILE appears when it is whole and right: until then it is FILE.part. */
 static bool
 do_get(struct store *store, const struct store_call *call, struct failure *why)
 {
 	if (!call->file)
 		return fail(why, FAILURE_USAGE, "get into which file?");
-	scoped_fd int fd = open(call->file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	scoped_free char *part = format("%s.part", call->file);
+	scoped_fd int fd = open(part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (fd < 0)
-		return fail_errno(why, "cannot make %s", call->file);
-	if (get_into(store, call, fd, why))
+		return fail_errno(why, "cannot make %s", part);
+	if (get_into(store, call, fd, why)
+	    && (renameat2(AT_FDCWD, part, AT_FDCWD, call->file, RENAME_NOREPLACE) == 0
+	        || fail_errno(why, "cannot name it %s", call->file)))
 		return true;
-	unlink(call->file);
+	unlink(part);
 	return false;
 }
 

@@ -283,7 +283,7 @@ static bool
 has_type(const struct strings *headers)
 {
 	for (size_t i = 0; i < headers->count; i++)
-		if (starts_with(headers->items[i], "content-type:"))
+		if (starts_with(headers->items[i], "Content-Type:"))
 			return true;
 	return false;
 }

@@ -34,7 +34,6 @@ static void
 getting_done(struct getting *getting)
 {
 	s3_cancel(&getting->call);
-	s3_head_done(&getting->head);
 	digest_drop(&getting->digest);
 	failure_done(&getting->why);
 }
@@ -60,7 +59,7 @@ prepare(void *data, struct strings *headers)
 static bool
 see_whole(struct getting *getting, const struct http_answer *answer, struct failure *why)
 {
-	scoped(s3_head_done) struct s3_head head = S3_HEAD_INIT;
+	struct s3_head head = S3_HEAD_INIT;
 	if (!s3_head_read(answer, &head, why))
 		return false;
 	if (getting->known && !strings_equal(head.etag, getting->head.etag))
@@ -72,7 +71,6 @@ see_whole(struct getting *getting, const struct http_answer *answer, struct fail
 		return true;
 	getting->known = true;
 	getting->head = head;
-	head = (struct s3_head)S3_HEAD_INIT;
 	s3_expect(getting->call, getting->head.size);
 	return true;
 }
@@ -191,9 +189,7 @@ get_once(struct getting *getting, struct s3_head *head, struct store_object *ret
 {
 	if (!read_object(getting, why))
 		return false;
-	s3_head_done(head);
 	*head = getting->head;
-	getting->head = (struct s3_head)S3_HEAD_INIT;
 	*ret_object = (struct store_object){.size = getting->done};
 	memcpy(ret_object->version, head->etag, sizeof head->etag);
 	digest_finish(&getting->digest, ret_object->sha256);

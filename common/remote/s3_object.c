@@ -4,11 +4,10 @@
 
 #include "base/units.h"
 
-void
-s3_head_done(struct s3_head *head)
+bool
+s3_refuses_conditions(int status, const struct failure *why)
 {
-	strings_done(&head->metadata);
-	*head = (struct s3_head)S3_HEAD_INIT;
+	return status == 501 || (status == 400 && why->code == FAILURE_REJECTED);
 }
 
 /* "" if it is not there or does not fit. */
@@ -18,17 +17,6 @@ copy_header(const struct http_answer *answer, const char *name, size_t size, cha
 	const char *value = http_header(answer, name);
 	bool fits = value && strlen(value) < size;
 	memcpy(ret, fits ? value : "", fits ? strlen(value) + 1 : 1);
-}
-
-static void
-keep_metadata(const struct http_answer *answer, struct strings *metadata)
-{
-	for (size_t i = 0; i < answer->headers.count; i++) {
-		const char *line = answer->headers.items[i];
-		if ((starts_with(line, "x-amz-meta-") || starts_with(line, "content-type:"))
-		    && !starts_with(line, S3_META_SHA256 ":"))
-			strings_add(metadata, line);
-	}
 }
 
 bool
@@ -45,8 +33,7 @@ s3_head_read(const struct http_answer *answer, struct s3_head *head, struct fail
 	if (!digest_is_sha256(read.sha256))
 		read.sha256[0] = '\0';
 	copy_header(answer, S3_META_UPLOAD, sizeof read.upload, read.upload);
-	keep_metadata(answer, &read.metadata);
-	s3_head_done(head);
+	copy_header(answer, "content-type", sizeof read.type, read.type);
 	*head = read;
 	return true;
 }

@@ -21,18 +21,21 @@ s3_store_of(struct store *store)
 	return (struct s3_store *)store;
 }
 
+/* Does the failure, with the answer's status, say that the server knows no If-Match and
+ * If-None-Match? */
+bool s3_refuses_conditions(int status, const struct failure *why);
+
 /* What a HEAD says of an object. */
 struct s3_head {
 	int64_t size;
 	char sha256[SHA256_TEXT];   /* "": none, or none that can be understood */
 	char etag[STORE_VERSION];   /* with its quotes */
 	char upload[STORE_VERSION]; /* "": none */
-	struct strings metadata;    /* all headers x-amz-meta-* and Content-Type but our SHA-256 */
+	char type[STORE_VERSION];   /* Content-Type; "": none */
 };
 #define S3_HEAD_INIT                                                                               \
 	{                                                                                          \
 	}
-void s3_head_done(struct s3_head *head);
 
 /* FAILURE_NOT_FOUND. */
 bool must_check s3_head_object(struct s3_store *store, const char *key, const struct tick *tick,

@@ -25,7 +25,7 @@ same_etag(const char *a, const char *b)
 bool
 upload_look_first(const struct s3_upload *upload, bool *ret_ours, struct failure *why)
 {
-	scoped(s3_head_done) struct s3_head head = S3_HEAD_INIT;
+	struct s3_head head = S3_HEAD_INIT;
 	*ret_ours = false;
 	if (!upload->once && !upload->replaces)
 		return true;
@@ -44,7 +44,7 @@ upload_look_first(const struct s3_upload *upload, bool *ret_ours, struct failure
 static bool
 is_ours(const struct s3_upload *upload)
 {
-	scoped(s3_head_done) struct s3_head head = S3_HEAD_INIT;
+	struct s3_head head = S3_HEAD_INIT;
 	scoped(failure_done) struct failure unseen = FAILURE_INIT;
 	return s3_look_for_object(upload->store, upload->key, upload_tick(upload), &head, &unseen)
 	       && strings_equal(head.upload, upload->name);
@@ -54,7 +54,7 @@ bool
 upload_verify(const struct s3_upload *upload, const char *etag, struct store_object *object,
               struct failure *why)
 {
-	scoped(s3_head_done) struct s3_head head = S3_HEAD_INIT;
+	struct s3_head head = S3_HEAD_INIT;
 	if (!s3_head_object(upload->store, upload->key, upload_tick(upload), &head, why))
 		return false;
 	bool same = head.size == upload->size
@@ -110,7 +110,7 @@ ask(struct publishing *publishing, struct failure *why)
 	return good;
 }
 
-/* 501 is what servers say that know no conditions, or 400. They get none from now on. */
+/* It gets none from now on. */
 static bool
 ask_unconditionally(struct publishing *publishing, struct failure *why)
 {
@@ -136,8 +136,7 @@ ask_and_look(struct publishing *publishing, struct failure *why)
 	const struct s3_upload *upload = publishing->upload;
 	if (ask(publishing, why))
 		return true;
-	bool refused = publishing->status == 501
-	               || (publishing->status == 400 && why->code == FAILURE_REJECTED);
+	bool refused = s3_refuses_conditions(publishing->status, why);
 	if (refused && is_conditional(upload) && ask_unconditionally(publishing, why))
 		return true;
 	if (!is_in_doubt(why->code) || !is_ours(upload))

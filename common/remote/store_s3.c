@@ -42,7 +42,7 @@ close_store(struct store *base)
 static bool
 head(struct store *base, const char *key, struct store_object *ret_object, struct failure *why)
 {
-	scoped(s3_head_done) struct s3_head seen = S3_HEAD_INIT;
+	struct s3_head seen = S3_HEAD_INIT;
 	if (!s3_head_object(s3_store_of(base), key, &base->tick, &seen, why))
 		return false;
 	*ret_object = (struct store_object){.size = seen.size};
@@ -55,7 +55,7 @@ static bool
 get(struct store *base, const char *key, int fd, const struct tick *tick,
     struct store_object *ret_object, struct failure *why)
 {
-	scoped(s3_head_done) struct s3_head seen = S3_HEAD_INIT;
+	struct s3_head seen = S3_HEAD_INIT;
 	return s3_get_object(s3_store_of(base), key, fd, tick, &seen, ret_object, why);
 }
 
@@ -63,7 +63,7 @@ static bool
 open_object(struct store *base, const char *key, const struct tick *tick, int *ret_fd,
             struct failure *why)
 {
-	scoped(s3_head_done) struct s3_head seen = S3_HEAD_INIT;
+	struct s3_head seen = S3_HEAD_INIT;
 	struct store_object object;
 	scoped_fd int fd = open("/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -82,7 +82,12 @@ open_object(struct store *base, const char *key, const struct tick *tick, int *r
 
 /* ---- metadata ---- */
 
-/* Metadata cannot be changed but by a copy of the object onto itself. */
+/*
+ * Metadata cannot be changed but by a copy of the object onto itself. That it is still the same is
+ * said by If-Match: source and destination are one, and x-amz-copy-source-if-match beside
+ * x-amz-copy-source is put into a wrong order by libcurl 7.88 when it signs them. So might be
+ * metadata of others, which is not kept.
+ */
 static bool
 copy_with_sha256(struct s3_store *store, const char *key, const struct s3_head *seen,
                  const char *sha256, struct failure *why)
@@ -95,43 +100,58 @@ copy_with_sha256(struct s3_store *store, const char *key, const struct s3_head *
 	text_addf(&source, "x-amz-copy-source: /%s/", settings->bucket);
 	s3_encode(&source, full, true);
 	strings_add(&headers, text_string(&source));
-	strings_addf(&headers, "x-amz-copy-source-if-match: %s", seen->etag);
 	strings_add(&headers, "x-amz-metadata-directive: REPLACE");
-	strings_add_all(&headers, &seen->metadata);
 	strings_addf(&headers, S3_META_SHA256 ": %s", sha256);
+	if (seen->upload[0])
+		strings_addf(&headers, S3_META_UPLOAD ": %s", seen->upload);
+	if (seen->type[0])
+		strings_addf(&headers, "Content-Type: %s", seen->type);
+	if (!store->unconditional)
+		strings_addf(&headers, "If-Match: %s", seen->etag);
 	const struct s3_request request = {
 	    .operation = "CopyObject", .method = "PUT", .key = key, .headers = &headers};
-	return s3_ask(store->s3, &request, &store->store.tick, &answer, why);
+	if (s3_ask(store->s3, &request, &store->store.tick, &answer, why))
+		return true;
+	if (store->unconditional || !s3_refuses_conditions(answer.status, why))
+		return false;
+	store->unconditional = true;
+	failure_clear(why);
+	return copy_with_sha256(store, key, seen, sha256, why);
 }
 
+/* The hash, of the bytes that were there: an ETag of one PUT is the same after the copy. */
 static bool
-has_sha256(const char *key, const struct s3_head *seen, const char *sha256, struct failure *why)
+has_sha256(const char *key, const struct s3_head *before, const struct s3_head *seen,
+           const char *sha256, struct failure *why)
 {
-	return strings_equal(seen->sha256, sha256)
-	       || fail(why, FAILURE_EXISTS, "%s has the SHA-256 %s in the store, not %s", key,
-	               seen->sha256[0] ? seen->sha256 : "of nobody", sha256);
+	if (!strings_equal(seen->sha256, sha256))
+		return fail(why, FAILURE_EXISTS, "%s has the SHA-256 %s in the store, not %s", key,
+		            seen->sha256[0] ? seen->sha256 : "of nobody", sha256);
+	return (seen->size == before->size
+	        && (strchr(before->etag, '-') || strings_equal(seen->etag, before->etag)))
+	       || fail(why, FAILURE_EXISTS, "%s was replaced while it got its SHA-256", key);
 }
 
 static bool
 set_sha256(struct store *base, const char *key, const char *sha256, struct failure *why)
 {
 	struct s3_store *store = s3_store_of(base);
-	scoped(s3_head_done) struct s3_head seen = S3_HEAD_INIT;
-	if (!s3_head_object(store, key, &base->tick, &seen, why))
+	struct s3_head before = S3_HEAD_INIT, after = S3_HEAD_INIT;
+	if (!s3_head_object(store, key, &base->tick, &before, why))
 		return false;
-	if (seen.sha256[0])
-		return has_sha256(key, &seen, sha256, why);
-	if (seen.size > COPY_LIMIT)
+	if (before.sha256[0])
+		return has_sha256(key, &before, &before, sha256, why);
+	if (before.size > COPY_LIMIT)
 		return fail(why, FAILURE_REJECTED,
 		            "%s: S3 changes the metadata of objects up to 5 GiB only", key);
 	/* Changed meanwhile: by who did the same, it may be. */
-	if (!copy_with_sha256(store, key, &seen, sha256, why)) {
+	if (!copy_with_sha256(store, key, &before, sha256, why)) {
 		if (why->code != FAILURE_EXISTS)
 			return false;
 		failure_clear(why);
 	}
-	return s3_head_object(store, key, &base->tick, &seen, why)
-	       && has_sha256(key, &seen, sha256, why);
+	return s3_head_object(store, key, &base->tick, &after, why)
+	       && has_sha256(key, &before, &after, sha256, why);
 }
 
 const struct store_body store_s3 = {

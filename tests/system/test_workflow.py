@@ -76,6 +76,28 @@ def check_pages(site, build, run):
         assert "asked for" in get(page).text, page
 
 
+def test_a_jar_in_a_bucket_is_adopted(new_site):
+    """One without a hash gets it, by a copy onto itself."""
+    site = new_site(store="s3", workers=["build"])
+    for commit, known in ("1" * 40, None), ("2" * 40, ""):
+        key = f"builds/{commit}.jar"
+        site.objects.put(key, b"a jar", known)
+        build = site.build(commit)
+        assert (build["return_code"], build["result_s3_key"]) == (0, key)
+        assert site.objects.get(key) == b"a jar"
+        assert site.objects.sha256(key) == hashlib.sha256(b"a jar").hexdigest()
+
+
+def test_a_damaged_jar_in_a_bucket_is_built_again(new_site):
+    site = new_site(store="s3", workers=["build"], build={"build.commands": ["cp build.xml out.jar"],
+                                                          "build.artifact": "out.jar"})
+    key, whole = f"builds/{site.commit}.jar", (site.repository / "build.xml").read_bytes()
+    site.objects.put(key, b"damaged", "0" * 64)
+    assert site.build(site.commit)["return_code"] == 0
+    assert site.objects.get(key) == whole
+    assert site.objects.sha256(key) == hashlib.sha256(whole).hexdigest()
+
+
 def test_a_bad_build_asks_for_no_run(new_site, set_up, archive_file):
     site = new_site(build={"build.commands": ["false"]}, **set_up)
     site.add_model("model", archive_file())

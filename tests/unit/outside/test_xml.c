@@ -57,6 +57,7 @@ static void
 test_name_spaces_are_not_told_apart(void **state)
 {
 	(void)state;
+	assert_seen("<a:/>", "a:=\n");
 	assert_seen(
 	    "<s:Error xmlns:s='http://s3'><s:Code>x</s:Code><Code xmlns='y'>z</Code></s:Error>",
 	    "Error/Code=x\nError/Code=z\nError=\n");

@@ -443,12 +443,40 @@ test_what_lies_there_is_not_what_was_sent(void **state)
 	site_done(&site);
 }
 
+#define UPLOAD(KEY, ID) "<Upload><Key>team/" KEY "</Key><UploadId>" ID "</UploadId></Upload>"
+#define LISTED(UPLOADS)                                                                            \
+	ANSWER("200 OK", "", "<ListMultipartUploadsResult>" UPLOADS "</ListMultipartUploadsResult>")
+#define GONE ERROR_DOCUMENT("404 Not Found", "NoSuchUpload")
+
+static void
+test_uploads_of_earlier_attempts_are_ended(void **state)
+{
+	(void)state;
+	struct site site;
+	scoped(strings_done) struct strings earlier = STRINGS_INIT;
+	strings_add(&earlier, "results/1-1");
+	assert_true(PUT(&site, (struct store_put){.earlier = &earlier},
+	                SAY(LISTED(UPLOAD("results/1-1", "u/1") UPLOAD("results/1-11", "u2"))),
+	                SAY(ANSWER("204 No Content", "", "")), SAY(GONE), SAY(STORED),
+	                SAY(ABC_LIES_THERE)));
+	assert_true(
+	    request_has(&site.server, 0, "GET /jars/?prefix=team%2Fresults%2F1-1&uploads= "));
+	for (size_t i = 1; i <= 2; i++)
+		assert_true(
+		    request_has(&site.server, i, "DELETE /jars/team/results/1-1?uploadId=u%2F1 "));
+	assert_true(request_has(&site.server, 3, "PUT "));
+	site_done(&site);
+}
+
 /* ---- metadata ---- */
 
-#define BARE        ANSWER("200 OK", DIGITS "x-amz-meta-by: me\r\nContent-Type: a/b\r\n", "")
+#define BARE        ANSWER("200 OK", DIGITS "x-amz-meta-upload: me\r\nContent-Type: a/b\r\n", "")
 #define ABC_KNOWN   ANSWER("200 OK", DIGITS "x-amz-meta-sha256: " ABC "\r\n", "")
 #define OTHER_KNOWN ANSWER("200 OK", DIGITS "x-amz-meta-sha256: " OTHER "\r\n", "")
 #define COPIED      ANSWER("200 OK", "", "<CopyObjectResult><ETag>\"e1\"</ETag></CopyObjectResult>")
+
+#define ABC_REPLACED                                                                               \
+	ANSWER("200 OK", "ETag: \"e2\"\r\nContent-Length: 10\r\nx-amz-meta-sha256: " ABC "\r\n", "")
 
 static void
 test_set_sha256(void **state)
@@ -458,11 +486,11 @@ test_set_sha256(void **state)
 	assert_true(SET(&site, SAY(BARE), SAY(COPIED), SAY(ABC_KNOWN)));
 	assert_true(request_has(&site.server, 1, "PUT /jars/team/builds/x.jar HTTP"));
 	assert_true(request_has(&site.server, 1, "x-amz-copy-source: /jars/team/builds/x.jar\r\n"));
-	assert_true(request_has(&site.server, 1, "x-amz-copy-source-if-match: \"e1\"\r\n"));
+	assert_true(request_has(&site.server, 1, "\r\nIf-Match: \"e1\"\r\n"));
 	assert_true(request_has(&site.server, 1, "x-amz-metadata-directive: REPLACE\r\n"));
 	assert_true(request_has(&site.server, 1, "x-amz-meta-sha256: " ABC "\r\n"));
-	assert_true(request_has(&site.server, 1, "x-amz-meta-by: me\r\n"));
-	assert_true(request_has(&site.server, 1, "content-type: a/b\r\n"));
+	assert_true(request_has(&site.server, 1, "x-amz-meta-upload: me\r\n"));
+	assert_true(request_has(&site.server, 1, "Content-Type: a/b\r\n"));
 	assert_false(request_has(&site.server, 1, "octet-stream"));
 	site_done(&site);
 }
@@ -480,6 +508,13 @@ test_set_sha256_where_there_is_one(void **state)
 	site_done(&site);
 	/* Somebody did the same meanwhile. */
 	assert_true(SET(&site, SAY(BARE), SAY(TAKEN), SAY(ABC_KNOWN)));
+	site_done(&site);
+	/* Where conditions are refused it shows afterwards that it is another object. */
+	assert_true(SET(&site, SAY(BARE), SAY(REFUSED), SAY(COPIED), SAY(ABC_KNOWN)));
+	assert_false(request_has(&site.server, 2, "\r\nIf-Match"));
+	site_done(&site);
+	assert_false(SET(&site, SAY(BARE), SAY(REFUSED), SAY(COPIED), SAY(ABC_REPLACED)));
+	assert_int_equal(site.why.code, FAILURE_EXISTS);
 	site_done(&site);
 }
 
@@ -515,6 +550,7 @@ main(void)
 	    cmocka_unit_test(test_put_once_where_conditions_are_refused),
 	    cmocka_unit_test(test_replace_a_version),
 	    cmocka_unit_test(test_what_lies_there_is_not_what_was_sent),
+	    cmocka_unit_test(test_uploads_of_earlier_attempts_are_ended),
 	    cmocka_unit_test(test_set_sha256),
 	    cmocka_unit_test(test_set_sha256_where_there_is_one),
 	    cmocka_unit_test(test_set_sha256_of_what_is_too_large),

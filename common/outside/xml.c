@@ -58,7 +58,8 @@ on_start(void *data, const XML_Char *name, const XML_Char **attributes)
 		return refuse(walk, "too many levels");
 	if (++walk->elements > ELEMENTS_LIMIT)
 		return refuse(walk, "too many elements");
-	text_addf(&walk->path, "%s%s", walk->depth ? "/" : "", colon && colon[1] ? colon + 1 : name);
+	text_addf(&walk->path, "%s%s", walk->depth ? "/" : "",
+	          colon && colon[1] ? colon + 1 : name);
 	text_clear(&walk->texts[walk->depth++]);
 }
 

@@ -1,6 +1,7 @@
 #include "outside/git.h"
 
 #include "git_http.h"
+#include "git_local.h"
 #include "git_ssh.h"
 #include "git_state.h"
 
@@ -13,11 +14,28 @@ make_http(git_transport **out, git_remote *owner, void *param)
 }
 
 static int
-make_ssh(git_transport **out, git_remote *owner, void *param)
+make_command(git_transport **out, git_remote *owner, void *command)
 {
 	git_smart_subtransport_definition definition = {
-	    .callback = git_ssh_subtransport, .rpc = 0, .param = param};
+	    .callback = git_command_subtransport, .rpc = 0, .param = command};
 	return git_transport_smart(out, owner, &definition);
+}
+
+static int
+register_transports(void)
+{
+	/* libgit2 hands them back as they are. */
+	static struct git_command ssh, local;
+	ssh = git_ssh;
+	local = git_local;
+	int result = git_transport_register("http", make_http, NULL);
+	if (result == 0)
+		result = git_transport_register("https", make_http, NULL);
+	if (result == 0)
+		result = git_transport_register("ssh", make_command, &ssh);
+	if (result == 0)
+		result = git_transport_register("file", make_command, &local);
+	return result;
 }
 
 #define OBJECT_LIMIT (1 << 30)
@@ -49,10 +67,6 @@ repository_start(const struct repository_access *access, struct failure *why)
 	if (result == 0)
 		result = git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECT_SIZE, (size_t)OBJECT_LIMIT);
 	if (result == 0)
-		result = git_transport_register("http", make_http, NULL);
-	if (result == 0)
-		result = git_transport_register("https", make_http, NULL);
-	if (result == 0)
-		result = git_transport_register("ssh", make_ssh, NULL);
+		result = register_transports();
 	return result == 0 || git_fail(result, FAILURE_INTERNAL, why, "libgit2 does not start");
 }

@@ -45,11 +45,11 @@ check_url(const char *url, struct failure *why)
 	               "%.200s: protocol %s is not allowed (git.protocols)", shown, protocol);
 }
 
-/* libgit2 is very slow on file://, not on the path itself. */
-static const char *
-plain_url(const char *url)
+/* What libgit2 finds our transports by: a path is one of a file. malloc'd. */
+static char *
+full_url(const char *url)
 {
-	return starts_with(url, "file:///") ? url + strlen("file://") : url;
+	return format("%s%s", url[0] == '/' ? "file://" : "", url);
 }
 
 /* A path without a repository is no trouble of the network. */
@@ -57,11 +57,13 @@ static bool
 exists_if_local(const char *url, struct failure *why)
 {
 	scoped(git_drop_repository) git_repository *repository = NULL;
-	if (url[0] != '/')
+	const char *path = starts_with(url, "file://") ? url + strlen("file://") : url;
+	if (path[0] != '/')
 		return true;
-	int result = git_repository_open_ext(&repository, url, GIT_REPOSITORY_OPEN_NO_SEARCH, NULL);
+	int result = git_repository_open_ext(&repository, path, GIT_REPOSITORY_OPEN_NO_SEARCH,
+	                                     NULL);
 	return result != GIT_ENOTFOUND
-	       || fail(why, FAILURE_NO_REPOSITORY, "there is no repository at %s", url);
+	       || fail(why, FAILURE_NO_REPOSITORY, "there is no repository at %s", path);
 }
 
 /* ---- making one ---- */
@@ -207,8 +209,8 @@ download(struct fetching *fetching, git_strarray *references)
 	fetching->objects = fetching->how->transfer->objects;
 	fetching->bytes = fetching->how->transfer->bytes;
 	fetching->how->transfer->connections++;
-	int result = git_remote_create_anonymous(&fetching->remote, fetching->repository,
-	                                         plain_url(fetching->how->url));
+	scoped_free char *url = full_url(fetching->how->url);
+	int result = git_remote_create_anonymous(&fetching->remote, fetching->repository, url);
 	return result == 0 ? git_remote_download(fetching->remote, references, &options) : result;
 }
 
@@ -268,7 +270,7 @@ mirror_fetch(const struct mirror_fetch *fetch, struct failure *why)
 {
 	scoped(fetching_done) struct fetching fetching = {.how = fetch};
 	git_begin(fetch->tick);
-	if (!check_url(fetch->url, why) || !exists_if_local(plain_url(fetch->url), why))
+	if (!check_url(fetch->url, why) || !exists_if_local(fetch->url, why))
 		return false;
 	int result = git_repository_open_bare(&fetching.repository, fetch->mirror);
 	if (result < 0)

@@ -1,11 +1,9 @@
-/* The git protocol through /usr/bin/ssh, as a subtransport for git_transport_smart(). */
+/* Repositories behind ssh. */
 #ifndef OUTSIDE_GIT_SSH_H
 #define OUTSIDE_GIT_SSH_H
 
-#include <git2.h>
-#include <git2/sys/transport.h>
+#include "git_command.h"
 
-/* Notes failures in git_state.why and returns -1. */
-int git_ssh_subtransport(git_smart_subtransport **out, git_transport *owner, void *param);
+extern const struct git_command git_ssh;
 
 #endif

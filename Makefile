@@ -135,16 +135,17 @@ $(EMULATOR): tests/fixtures/sqs/package.json tests/fixtures/sqs/package-lock.jso
 	$(Q)cd build/npm && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# Has our programs killed at chosen points: tests/fixtures/kill_points.c.
-$(BUILD)/kill_points.so: tests/fixtures/kill_points.c Makefile
+# Preloaded by tests: programs are killed at chosen points, or have a clock that is wrong.
+PRELOADED := $(BUILD)/kill_points.so $(BUILD)/wall_clock.so
+$(BUILD)/%.so: tests/fixtures/%.c Makefile
 	@echo "  LD    $@"
 	$(Q)$(CC) -std=gnu17 -O1 -g $(WARNINGS) -D_GNU_SOURCE -shared -fPIC -o $@ $<
 
-check-system: all servers $(BUILD)/kill_points.so
+check-system: all servers $(PRELOADED)
 	MOOLLOY_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/system
 
 # Every kill point, thousands of jobs; TORTURE_JOBS=10000 TORTURE_SEEDS=3 can be changed.
-torture: all $(BUILD)/kill_points.so
+torture: all $(PRELOADED)
 	MOOLLOY_BUILD=$(abspath $(BUILD)) TORTURE_POINTS=40 TORTURE_EVERY=1 $(PYTEST) -s \
 		tests/system/torture.py tests/system/test_kills.py tests/system/test_dashboard_kills.py
 

@@ -139,6 +139,13 @@ messages_release(struct database *db, const struct message_release *release, str
 }
 
 bool
+messages_move(struct database *db, int64_t ms, struct failure *why)
+{
+	return database_do(db, "UPDATE jobs SET visible_at = visible_at + ? WHERE queued = 1",
+	                   WITH(integer_value(ms)), why);
+}
+
+bool
 messages_outlook(struct database *db, bool *ret_any, int64_t *ret_next, struct failure *why)
 {
 	int64_t now = wall_ms();

@@ -51,6 +51,8 @@ struct message_release {
 };
 bool must_check messages_release(struct database *db, const struct message_release *release,
                                  struct failure *why);
+/* Moves the times at which messages become visible by so many ms. */
+bool must_check messages_move(struct database *db, int64_t ms, struct failure *why);
 /* Is any message visible, and when will the next one be (ms since 1970; INT64_MAX: not known of
  * any)? */
 bool must_check messages_outlook(struct database *db, bool *ret_any, int64_t *ret_next,

@@ -159,5 +159,8 @@ void
 routes_complete(struct request *request, void *data)
 {
 	const struct route *route = request->route;
-	route->handle(request, data);
+	struct site *site = data;
+	/* Before anything is written about when a message is visible. */
+	waits_follow_clock(site->waits);
+	route->handle(request, site);
 }

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "messages.h"
 #include "outside/json.h"
 
@@ -18,6 +19,7 @@ struct wait {
 };
 
 #define CANCELLED 16
+#define JUMP      1000 /* ms: no clock that is only corrected gets so far between two looks */
 
 struct waits {
 	struct database *db;
@@ -25,6 +27,7 @@ struct waits {
 	struct loop_source *due;  /* a wait is over, or a message becomes visible */
 	struct wait *first;       /* waiting longest */
 	int64_t seen;             /* version of the database when it was looked at last */
+	int64_t apart;            /* ms: wall clock less monotonic, as last seen */
 	bool ended;
 	/* The polls cancelled last: a cancel may overtake the request that it is to end. */
 	char *cancelled[CANCELLED];
@@ -169,9 +172,29 @@ set_timer(struct waits *waits, int64_t next_visible)
 	loop_timer_at(waits->due, when);
 }
 
+void
+waits_follow_clock(struct waits *waits)
+{
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	int64_t apart = wall_ms() - clock_ms(), jump = apart - waits->apart;
+	if (llabs(jump) < JUMP) {
+		waits->apart = apart;
+		return;
+	}
+	scoped_free char *rough = duration_rough(llabs(jump));
+	if (messages_move(waits->db, jump, &why)) {
+		waits->apart = apart;
+		log_notice(NULL, "the clock was set %s by %s: leases move with it",
+		           jump > 0 ? "forward" : "back", rough);
+	} else {
+		log_failure(LEVEL_ERROR, NULL, &why, "leases do not follow the clock that was set");
+	}
+}
+
 static void
 serve(struct waits *waits)
 {
+	waits_follow_clock(waits);
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	bool any = false;
 	int64_t next = INT64_MAX;
@@ -203,6 +226,7 @@ waits_new(struct loop *loop, struct database *db)
 {
 	struct waits *waits = allocate(sizeof *waits);
 	waits->db = db;
+	waits->apart = wall_ms() - clock_ms();
 	waits->turn = loop_post(loop, on_turn, waits);
 	waits->due = loop_timer(loop, on_due, waits);
 	return waits;

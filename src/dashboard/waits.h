@@ -30,6 +30,9 @@ struct wait_wish {
 void waits_add(struct waits *waits, struct request *request, struct wait_wish *wish);
 /* Ends the wait of that name, if there is one, with 204. */
 void waits_cancel(struct waits *waits, const char *poll);
+/* If the clock on the wall was set since the last look, leases and delays move with it, so that
+ * none ends early and nothing is hidden for longer. */
+void waits_follow_clock(struct waits *waits);
 /* Ends all of them, also those to come. */
 void waits_end(struct waits *waits);
 

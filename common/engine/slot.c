@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 
 #include "base/clock.h"
 #include "base/files.h"
@@ -14,6 +15,7 @@
 #include "work/config.h"
 
 #define GRACE      3000
+#define SILENCE    (30 * 60 * 1000)
 #define LINE_LIMIT 4096
 
 const char *
@@ -64,6 +66,7 @@ take_line(struct slot *slot, const char *line, size_t length)
 	const struct json_t *progress = js_member(object, "progress");
 	const char *step = js_string(object, "step"), *unit = js_string(progress, "unit");
 	slot->healed += js_true(object, "healed");
+	slot->heard = clock_ms();
 	slot->done = slot->total = 0;
 	js_integer(progress, "done", &slot->done);
 	js_integer(progress, "total", &slot->total);
@@ -178,6 +181,7 @@ slot_start(struct slot *slot, const struct worker_program *program, const void *
 	*claim = (struct claim)CLAIM_INIT;
 	slot->directory = copy_string(directory);
 	slot->since = wall_ms();
+	slot->heard = clock_ms();
 	slot->pipe_fd = take_fd(&reading);
 	slot->pipe = loop_fd(slot->loop, slot->pipe_fd, EPOLLIN, on_pipe, slot);
 	slot->child = loop_child(slot->loop, slot->pid, on_child, slot);
@@ -201,13 +205,28 @@ slot_stop(struct slot *slot, enum stop_reason reason)
 	kill(slot->pid, SIGTERM);
 }
 
+/* Lines that we did not come to read yet, having been asleep ourselves, say the contrary. */
+static bool
+is_silent(const struct slot *slot, int64_t now)
+{
+	int waiting = 0;
+	bool awaited = slot->state == SLOT_STARTING || slot->state == SLOT_RUNNING;
+	return awaited && !slot->ended && now >= slot->heard + SILENCE
+	       && (ioctl(slot->pipe_fd, FIONREAD, &waiting) < 0 || waiting == 0);
+}
+
 void
 slot_enforce(struct slot *slot, int64_t now)
 {
+	struct subject who = slot_subject(slot);
+	if (is_silent(slot, now)) {
+		log_error(&who, "the runner told nothing for %d minutes: stopping it",
+		          SILENCE / 60000);
+		slot_stop(slot, STOP_SILENT);
+	}
 	if (!slot->kill_at || slot->ended || now < slot->kill_at)
 		return;
-	struct subject about = slot_subject(slot);
-	log_warning(&about, "the runner did not end within %d s: killed", GRACE / 1000);
+	log_warning(&who, "the runner did not end within %d s: killed", GRACE / 1000);
 	kill(-slot->pid, SIGKILL);
 	slot->kill_at = now + GRACE;
 }
@@ -215,7 +234,9 @@ slot_enforce(struct slot *slot, int64_t now)
 int64_t
 slot_due(const struct slot *slot)
 {
-	return slot->kill_at && !slot->ended ? slot->kill_at : -1;
+	if (slot->state == SLOT_IDLE || slot->ended)
+		return -1;
+	return slot->kill_at ? slot->kill_at : slot->heard + SILENCE;
 }
 
 void

@@ -27,6 +27,8 @@ stopped(const struct outcome *told, enum stop_reason reason, struct outcome *ret
 	*ret = (struct outcome)OUTCOME_INIT;
 	if (cancelled)
 		fail(&ret->why, FAILURE_CANCELLED, "cancelled by an operator");
+	else if (reason == STOP_SILENT)
+		fail(&ret->why, FAILURE_RUNNER_LOST, "the runner hung and was ended");
 	else if (reason == STOP_HANDBACK)
 		fail(&ret->why, FAILURE_HANDED_BACK, "the worker was stopped");
 	else

@@ -13,6 +13,8 @@
 /* The manager hears of progress this often, the log more rarely. */
 #define TELL_EVERY 500
 #define LOG_EVERY  10000
+/* While there is nothing to tell it hears this often that we live. */
+#define LIVE_EVERY 60000
 
 static volatile sig_atomic_t cancelled;
 
@@ -141,6 +143,10 @@ on_tick(void *data, int64_t done, int64_t total)
 		steps->told = now;
 		steps->last_done = done;
 		tell_progress(steps, done, total);
+	}
+	if (done == 0 && now - steps->told >= LIVE_EVERY) {
+		steps->told = now;
+		tell_step(steps);
 	}
 	if (done > 0 && now - steps->logged >= LOG_EVERY) {
 		steps->logged = now;

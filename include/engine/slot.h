@@ -26,7 +26,7 @@ enum slot_state { SLOT_IDLE, SLOT_STARTING, SLOT_RUNNING, SLOT_STOPPING };
 const char *slot_state_name(enum slot_state state); /* "idle", ... */
 
 /* Why we want the runner to end; a later one wins if it is further down. */
-enum stop_reason { STOP_NONE, STOP_HANDBACK, STOP_CANCEL, STOP_LEASE_LOST };
+enum stop_reason { STOP_NONE, STOP_SILENT, STOP_HANDBACK, STOP_CANCEL, STOP_LEASE_LOST };
 
 struct slot {
 	struct loop *loop;
@@ -39,6 +39,7 @@ struct slot {
 	int pipe_fd;      /* progress, from the runner */
 	struct text line; /* what came of the next line */
 	enum stop_reason reason;
+	int64_t heard;           /* clock_ms() of its last line */
 	int64_t kill_at;         /* clock_ms(): SIGKILL then; 0: not asked to stop */
 	bool ended;              /* the runner is gone: */
 	siginfo_t how;           /* and this is how */
@@ -57,7 +58,8 @@ bool must_check slot_start(struct slot *slot, const struct worker_program *progr
                            struct failure *why);
 /* Asks the runner to end (SIGTERM); slot_enforce() insists. Nothing happens when idle. */
 void slot_stop(struct slot *slot, enum stop_reason reason);
-/* Past its grace (3 s) the runner and its session get SIGKILL. */
+/* A runner that told nothing for 30 minutes hangs, for it tells at least once a minute, and is
+ * asked to end. Past its grace (3 s) the runner and its session get SIGKILL. */
 void slot_enforce(struct slot *slot, int64_t now);
 /* When slot_enforce() has something to do: clock_ms() or -1. */
 int64_t slot_due(const struct slot *slot);

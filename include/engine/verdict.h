@@ -15,7 +15,7 @@
  *	last word    how it ended                 outcome
  *	any, none    after the lease was lost     lease-lost: the job is another worker's
  *	success      in any other way             success, also if we had just asked it to stop
- *	other, none  after we stopped it          handed-back or cancelled; its word: details
+ *	other, none  after we stopped it          runner-lost, handed-back or cancelled
  *	failure      in any other way             that failure, as told
  *	none         a signal that was not ours   runner-lost
  *	none         exit n                       internal

@@ -362,6 +362,37 @@ one_that_will_not_end_is_killed_with_its_children(void **state)
 	close_fixture(&fixture);
 }
 
+/* To the test's clock half an hour passes, in which it is heard once. */
+static bool
+lose_patience(struct slot *slot)
+{
+	if (slot->state == SLOT_RUNNING && slot->step[0]) {
+		int64_t due = slot_due(slot);
+		slot_enforce(slot, due - 1);
+		assert_int_equal(slot->state, SLOT_RUNNING);
+		slot->heard += 1000;
+		slot_enforce(slot, due);
+		assert_int_equal(slot->state, SLOT_RUNNING);
+		assert_int_equal(slot_due(slot), due + 1000);
+		slot_enforce(slot, due + 1000);
+		assert_int_equal(slot->state, SLOT_STOPPING);
+		assert_int_equal(slot->reason, STOP_SILENT);
+	}
+	return slot->ended;
+}
+
+static void
+one_that_hangs_is_ended(void **state)
+{
+	(void)state;
+	struct fixture fixture;
+	open_fixture(&fixture, lose_patience);
+	start(&fixture, "polite");
+	run(&fixture);
+	expect_exit(&fixture.slot, CLD_KILLED, SIGTERM);
+	close_fixture(&fixture);
+}
+
 static bool
 stop_for_many_reasons(struct slot *slot)
 {
@@ -433,6 +464,7 @@ main(int argc, char **argv)
 	    unit_test_in_directory(a_crash_and_a_silent_end_are_seen),
 	    unit_test_in_directory(a_runner_is_asked_to_end),
 	    unit_test_in_directory(one_that_will_not_end_is_killed_with_its_children),
+	    unit_test_in_directory(one_that_hangs_is_ended),
 	    unit_test_in_directory(the_weightier_reason_wins),
 	    unit_test_in_directory(what_cannot_be_started_stays_the_callers),
 	    cmocka_unit_test(states_have_names),

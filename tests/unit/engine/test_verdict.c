@@ -45,6 +45,7 @@ the_table_in_the_header(void **state)
 	    {COMMAND_FAILED, STOP_NONE, killed(SIGKILL), false, FAILURE_COMMAND},
 	    {SUCCESS, STOP_LEASE_LOST, exited(0), false, FAILURE_LEASE_LOST},
 	    {NOTHING, STOP_CANCEL, exited(0), false, FAILURE_CANCELLED},
+	    {NOTHING, STOP_SILENT, killed(SIGKILL), false, FAILURE_RUNNER_LOST},
 	    {NOTHING, STOP_LEASE_LOST, killed(SIGTERM), false, FAILURE_LEASE_LOST},
 	    {NOTHING, STOP_NONE, dumped(SIGABRT), false, FAILURE_RUNNER_LOST},
 	    {NOTHING, STOP_CANCEL, killed(SIGKILL), false, FAILURE_CANCELLED},

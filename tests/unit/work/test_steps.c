@@ -89,6 +89,11 @@ progress_is_told_now_and_then(void **state)
 	assert_true(tick_tell(&tick, 0, 100));
 	assert_true(tick_tell(&tick, 1, 100));
 	expect_told(&fixture, "");
+	/* With nothing done yet it lives nevertheless. */
+	fixture.steps.told -= 60000;
+	assert_true(tick_tell(&tick, 0, 100));
+	assert_true(tick_tell(&tick, 0, 100));
+	expect_told(&fixture, "{\"step\":\"upload\"}\n");
 	/* As if the last line were long ago. */
 	fixture.steps.told -= 1000;
 	assert_true(tick_tell(&tick, 2, 100));

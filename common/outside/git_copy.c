@@ -12,6 +12,7 @@
 #include "outside/git.h"
 
 #define BLOCK      65536
+#define LARGE      (64 << 20)
 #define LINK_LIMIT 4096
 
 /* Two directories, one in each tree, under the same path. */
@@ -49,16 +50,28 @@ copy_bytes(struct place *place, int from, int to, struct failure *why)
 	return true;
 }
 
-static bool
-copy_file(struct place *place, const char *name, mode_t mode, struct stat *ret, struct failure *why)
+/* Of a large file the kernel may share what it need not copy; what it left is left to us. */
+static void
+copy_by_kernel(int from, int to)
 {
+	while (copy_file_range(from, NULL, to, NULL, LARGE, 0) > 0)
+		;
+}
+
+static bool
+copy_file(struct place *place, const git_index_entry *entry, const char *name, struct stat *ret,
+          struct failure *why)
+{
+	mode_t mode = entry->mode == GIT_FILEMODE_BLOB_EXECUTABLE ? 0777 : 0666;
 	scoped_fd int from = openat(place->from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (from < 0)
 		return fail_errno(why, "cannot open");
-	scoped_fd int to = openat(
-	    place->to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode & 0777);
+	scoped_fd int to = openat(place->to, name,
+	                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (to < 0)
 		return fail_errno(why, "cannot create");
+	if (entry->file_size > BLOCK)
+		copy_by_kernel(from, to);
 	return copy_bytes(place, from, to, why)
 	       && (fstat(to, ret) == 0 || fail_errno(why, "cannot look at"));
 }
@@ -138,9 +151,7 @@ copy_entry(struct place *place, git_index_entry *entry, struct failure *why)
 	else if (copied && entry->mode == GIT_FILEMODE_LINK)
 		copied = copy_link(place, name, &about, why);
 	else if (copied)
-		copied = copy_file(place, name,
-		                   entry->mode == GIT_FILEMODE_BLOB_EXECUTABLE ? 0777 : 0666,
-		                   &about, why);
+		copied = copy_file(place, entry, name, &about, why);
 	if (!copied)
 		return fail_within(why, "%.200s", entry->path);
 	/* As git has it, submodules carry no stat data. */

@@ -164,7 +164,7 @@ lock_entry(const struct mirror_wish *wish, struct entry *entry, struct failure *
 static bool
 remove_unused(const char *path)
 {
-	scoped_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	scoped_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && tree_remove(AT_FDCWD, path, NULL);
 }
 

@@ -1,4 +1,6 @@
 """Submodules: where their addresses lead, what is missing, and what goes round in circles."""
+import shutil
+
 import make_repository
 import pytest
 
@@ -72,6 +74,24 @@ def test_a_changed_address(served):
     for repository in (one, two, one):
         outcome = run(served, pin(served, {"sub": (f"../{repository.name}", head(repository))}), "sub/file")
         assert outcome["success"], served.log
+
+
+def test_one_in_the_place_of_a_file(served):
+    """And of a folder, and the other way round: the template follows."""
+    other = make(served, "other")
+    with_module = pin(served, {"a": ("../other", head(other))})
+    git(served.repository, "update-index", "--force-remove", "a")
+    shutil.rmtree(served.repository / "solver")
+    make_repository.write(served.repository / ".gitmodules", "")
+    make_repository.write(served.repository / "a", "file")
+    with_file = make_repository.commit_all(served.repository, "file", 1764009000)
+    (served.repository / "a").unlink()
+    make_repository.write(served.repository / "a" / "file", "below")
+    with_folder = make_repository.commit_all(served.repository, "folder", 1764009100)
+    for commit, artifact in [(with_module, "a/file"), (with_file, "a"), (with_module, "a/file"),
+                             (with_folder, "a/file"), (with_module, "a/file"), (with_file, "a")]:
+        assert run(served, commit, artifact)["success"], served.log
+        assert "discarded" not in served.log
 
 
 def test_a_commit_on_no_branch(served):

@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 
 import make_repository
@@ -186,6 +187,16 @@ def test_what_ssh_says_is_bounded(clone, sshd):
     assert failure(outcome) == ("network", "clone")
     assert "the last word" in outcome["failure"]["message"]
     assert len(outcome["failure"]["details"]) <= 65536
+
+
+@pytest.mark.parametrize("protocol", ["ssh", "http"])
+def test_a_silent_server_can_be_left(clone, protocol):
+    with silent_server() as port:
+        job = clone.start(f"{protocol}://127.0.0.1:{port}/x", [protocol], git__stall_timeout="1h", log_level="debug")
+        assert any("clone: begins" in line for line in job.stderr)
+        job.send_signal(signal.SIGTERM)
+        output, log = job.communicate(timeout=8)  # ssh itself would give up after ten seconds
+    assert '"cancelled"' in output, log
 
 
 # ---- files ----

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/units.h"
 #include "work/mirror.h"
@@ -13,6 +15,7 @@
 
 #define DEPTH_LIMIT      8
 #define REPOSITORY_LIMIT 257 /* the main one and its submodules */
+#define RETRIES          2   /* of a fetch that the network failed */
 
 struct source_repository {
 	char *url;      /* as its parent, or the configuration, says */
@@ -157,8 +160,8 @@ typedef bool hold_mirror(const struct mirror_wish *wish, struct mirror *mirror,
                          struct failure *why);
 
 static bool
-hold(struct source *source, struct source_repository *repository, hold_mirror *how,
-     struct failure *why)
+try_to_hold(struct source *source, struct source_repository *repository, hold_mirror *how,
+            struct failure *why)
 {
 	struct transfer transfer = {0};
 	struct watch watch = {.transfer = &transfer};
@@ -176,6 +179,48 @@ hold(struct source *source, struct source_repository *repository, hold_mirror *h
 		return fail_in_time(source, &watch, why);
 	scoped_free char *shown = repository_shown_url(repository->real_url);
 	log_transfer(source, shown, &transfer);
+	return true;
+}
+
+/* Between two tries. */
+static bool
+rest(const struct source *source, const struct source_repository *repository, int64_t ms,
+     struct failure *why)
+{
+	const struct timespec slice = {.tv_nsec = 50 * 1000000};
+	int64_t until = clock_ms() + ms;
+	struct watch watch = {0};
+	begin_watch(source, repository, &watch);
+	bool go_on = true;
+	while ((go_on = tell_in_time(&watch, 0, 0)) && clock_ms() < until)
+		nanosleep(&slice, NULL);
+	end_watch(source);
+	if (go_on)
+		return true;
+	fail(why, FAILURE_CANCELLED, "stopped between two tries");
+	return fail_in_time(source, &watch, why);
+}
+
+/* What a moment later may be gone; a server that said nothing had time enough. */
+static bool
+is_brief(enum failure_code code)
+{
+	return code == FAILURE_NETWORK || code == FAILURE_SERVER;
+}
+
+static bool
+hold(struct source *source, struct source_repository *repository, hold_mirror *how,
+     struct failure *why)
+{
+	struct backoff backoff = {.first = 500, .cap = 5000};
+	while (!try_to_hold(source, repository, how, why)) {
+		if (!is_brief(why->code) || backoff.tries == RETRIES)
+			return false;
+		log_failure(LEVEL_WARNING, &source->how->steps->about, why, "it is tried again");
+		if (!rest(source, repository, backoff_next(&backoff), why))
+			return false;
+		failure_clear(why);
+	}
 	return true;
 }
 

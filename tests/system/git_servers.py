@@ -33,6 +33,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def serve(self, body):
         authorization = self.headers.get("Authorization")
         self.server.seen.append((self.path, authorization))
+        if self.server.ill > 0:
+            self.server.ill -= 1
+            self.answer(503, [], b"not now\n")
+            return
         wanted = self.server.credentials
         if wanted and authorization != "Basic " + base64.b64encode(wanted.encode()).decode():
             self.answer(401, [("WWW-Authenticate", 'Basic realm="git"')], b"no\n")
@@ -69,9 +73,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """sent: bytes of bodies so far; pause: not set while answers are held back, see hold_at()."""
+    """ill: so many requests are answered 503; sent: bytes of bodies so far; pause: not set while answers are held back, see hold_at()."""
 
     root = credentials = None
+    ill = 0
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)

@@ -115,6 +115,29 @@ def test_a_commit_on_no_branch_is_asked_for_by_its_hash(clone):
         assert clone.run(url, ["http"], hidden)["success"], clone.log
 
 
+def test_a_server_that_is_ill_is_asked_again(clone):
+    """Three times in all."""
+    with http_server(clone.repositories) as server:
+        server.ill = 3
+        assert failure(clone.run(f"{server.url}/moolloy", ["http"])) == ("server", "clone")
+        assert server.ill == 0
+        server.ill = 2
+        assert clone.run(f"{server.url}/moolloy", ["http"])["success"], clone.log
+        assert clone.log.count("it is tried again") == 2
+
+
+@pytest.mark.parametrize("protocol", ["http", "ssh", "file"])
+def test_the_next_clone_costs_what_is_new(clone, sshd, protocol):
+    repository = clone.repositories / "moolloy"
+    ssh = {"git__ssh_key": sshd.keys["ed25519"], "git__known_hosts": sshd.known_hosts}
+    with http_server(clone.repositories) as server:
+        url = {"http": f"{server.url}/moolloy", "ssh": sshd.url(repository), "file": str(repository)}[protocol]
+        assert clone.run(url, [protocol], **ssh)["success"], clone.log
+        commit = make_repository.commit_change(repository, {"new": "x"}, "new")
+        assert clone.run(url, [protocol], commit, **ssh)["success"], clone.log
+    assert "/moolloy: 3 objects" in clone.log and clone.log.count("has it already") == 1
+
+
 def test_a_head_on_no_branch(clone):
     repository = clone.repositories / "moolloy"
     git(repository, "checkout", "-q", "--detach")

@@ -1,10 +1,8 @@
 #include "engine/manager.h"
 
-#include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 
 #include "base/clock.h"
 #include "base/files.h"
@@ -21,6 +19,7 @@
 #include "engine/services.h"
 #include "engine/settle.h"
 #include "engine/slot.h"
+#include "engine/state.h"
 #include "engine/verdict.h"
 #include "outside/child.h"
 #include "outside/json.h"
@@ -461,24 +460,6 @@ static const struct control_verb verbs[] = {
 
 /* ---- beginning and end ---- */
 
-/* Two daemons on one state directory would take each other's claims. */
-static bool
-lock_state(struct manager *m, struct failure *why)
-{
-	const char *state = settings(m)->state_directory;
-	scoped_free char *path = format("%s/lock", state);
-	scoped_free char *jobs = format("%s/jobs", state);
-	scoped_free char *claims = format("%s/claims", state);
-	if (!directory_make(jobs, 0700, why) || !directory_make(claims, 0700, why))
-		return false;
-	m->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (m->lock < 0)
-		return fail_errno(why, "cannot open %s", path);
-	if (flock(m->lock, LOCK_EX | LOCK_NB) < 0)
-		return fail(why, FAILURE_EXISTS, "another worker uses %s", state);
-	return true;
-}
-
 static bool
 open_services(struct manager *m, struct failure *why)
 {
@@ -581,7 +562,7 @@ manager_serve(const struct worker_program *program, void *config, manager_load *
 	                                         .lock = -1};
 	loop_block_signals();
 	child_become_subreaper();
-	if (!lock_state(&m, why) || !open_services(&m, why))
+	if (!state_take(settings(&m)->state_directory, &m.lock, why) || !open_services(&m, why))
 		return false;
 	start_duties(&m);
 	if (!reconcile(&m.services, why) || !open_control(&m, why))

@@ -1,4 +1,5 @@
 """What workers do when they are told to stop, to cancel, or asked: signals and the control socket."""
+import fcntl
 import pathlib
 import signal
 import socket
@@ -178,6 +179,17 @@ def test_a_second_worker_on_one_state_directory(site):
     assert second.returncode == 75
     assert f"another worker uses {site.run_worker.state}" in second.stderr
     assert site.run_worker.control("status")["ok"] is True
+
+
+def test_a_state_directory_that_is_soon_free(site):
+    """What is left of a worker that was killed may have it for a moment."""
+    worker = site.run_worker
+    worker.stop()
+    with open(worker.state / "lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        worker.launch()
+        worker.log_has("waiting a little")
+    worker.wait_until(lambda status: status.get("registered"), "registered")
 
 
 # ---- the watchdog ----

@@ -361,6 +361,13 @@ class FaultProxy:
         with self.lock:
             self.rules.clear()
 
+    def cut_connections(self):
+        """Those that there are now; new ones are welcome."""
+        with self.lock:
+            for connection in self.open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
     @contextlib.contextmanager
     def down(self):
         """Nobody listens meanwhile, and connections that there were are gone."""
@@ -403,9 +410,7 @@ class FaultProxy:
         self.threads[0].join()
         with self.lock:
             self.stopping = True
-            for connection in self.open:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+        self.cut_connections()
         for thread in self.threads:
             thread.join()
         self.threads.clear()

@@ -163,7 +163,12 @@ test_get(void **state)
 	struct site site;
 	assert_true(GET(&site, SAY(ANSWER("200 OK", DIGITS, "0123456789"))));
 	assert_true(request_has(&site.server, 0, "GET /jars/team/builds/x.jar HTTP"));
-	assert_false(request_has(&site.server, 0, "Range"));
+	assert_true(request_has(&site.server, 0, "\r\nRange: bytes=0-33554431\r\n"));
+	assert_false(request_has(&site.server, 0, "\r\nIf-"));
+	assert_got_digits(&site);
+	site_done(&site);
+	assert_true(
+	    GET(&site, SAY(ANSWER("206 Partial Content", DIGITS RANGE("0-9/10"), "0123456789"))));
 	assert_got_digits(&site);
 	site_done(&site);
 	assert_false(GET(&site, SAY(NO_KEY)));
@@ -180,6 +185,12 @@ test_get_nothing(void **state)
 	assert_int_equal(site.object.size, 0);
 	assert_string_equal(site.object.sha256, OTHER);
 	site_done(&site);
+	/* There is no first byte to be asked for. */
+	assert_true(GET(&site, SAY(ERROR_DOCUMENT("416 Range Not Satisfiable", "InvalidRange")),
+	                SAY(ANSWER("200 OK", ETAG NOTHING, ""))));
+	assert_false(request_has(&site.server, 1, "Range"));
+	assert_int_equal(site.object.size, 0);
+	site_done(&site);
 }
 
 static void
@@ -190,10 +201,25 @@ test_a_broken_connection_is_taken_up_again(void **state)
 	assert_true(GET(
 	    &site, SAY(ANSWER("200 OK", DIGITS, "0123")),
 	    SAY(ANSWER("206 Partial Content", ETAG RANGE("4-9/10") "Content-Length: 6\r\n", "45")),
-	    SAY(ANSWER("206 Partial Content", RANGE("6-9/10") "Content-Length: 4\r\n", "6789"))));
+	    SAY(ANSWER("206 Partial Content", ETAG RANGE("6-9/10") "Content-Length: 4\r\n",
+	               "6789"))));
 	assert_true(request_has(&site.server, 1, "\r\nRange: bytes=4-\r\n"));
 	assert_true(request_has(&site.server, 1, "\r\nIf-Match: \"e1\"\r\n"));
 	assert_true(request_has(&site.server, 2, "\r\nRange: bytes=6-\r\n"));
+	assert_got_digits(&site);
+	site_done(&site);
+}
+
+static void
+test_a_broken_range_is_taken_up_again(void **state)
+{
+	(void)state;
+	struct site site;
+	assert_true(GET(&site, SAY(ANSWER("206 Partial Content", DIGITS RANGE("0-9/10"), "0123")),
+	                SAY(ANSWER("206 Partial Content",
+	                           ETAG RANGE("4-9/10") "Content-Length: 6\r\n", "456789"))));
+	assert_true(request_has(&site.server, 1, "\r\nRange: bytes=4-9\r\n"));
+	assert_true(request_has(&site.server, 1, "\r\nIf-Match: \"e1\"\r\n"));
 	assert_got_digits(&site);
 	site_done(&site);
 }
@@ -219,7 +245,8 @@ test_an_object_that_changes_underway(void **state)
 	                SAY(ANSWER("200 OK", "ETag: \"e0\"\r\nContent-Length: 99\r\n", "abcdefg")),
 	                SAY(TAKEN), SAY(ANSWER("200 OK", DIGITS, "0123456789"))));
 	assert_int_equal(site.server.asked, 3);
-	assert_false(request_has(&site.server, 2, "Range"));
+	assert_true(request_has(&site.server, 2, "\r\nRange: bytes=0-"));
+	assert_false(request_has(&site.server, 2, "\r\nIf-"));
 	assert_got_digits(&site);
 	site_done(&site);
 	/* The same, of a server that takes no notice of conditions. */
@@ -537,6 +564,7 @@ main(void)
 	    cmocka_unit_test(test_get),
 	    cmocka_unit_test(test_get_nothing),
 	    cmocka_unit_test(test_a_broken_connection_is_taken_up_again),
+	    cmocka_unit_test(test_a_broken_range_is_taken_up_again),
 	    cmocka_unit_test(test_of_a_server_that_knows_no_ranges),
 	    cmocka_unit_test(test_an_object_that_changes_underway),
 	    cmocka_unit_test(test_a_wrong_range_is_refused),

@@ -73,19 +73,26 @@ ask(struct server *server, struct http_request request, const char *path, struct
 	http_client_free(&client);
 }
 
+/* A GET of the scripted answer, whose body is taken. */
+static void
+take_answer(const struct scripted *script, struct got *got)
+{
+	struct server server;
+	server_start(&server, script, 1);
+	ask(&server, (struct http_request){.method = "GET", .take = take, .take_data = got}, "/a",
+	    got);
+	server_stop(&server);
+	server_done(&server);
+}
+
 static void
 test_takes_a_body(void **state)
 {
 	(void)state;
 	const struct scripted script = {
 	    .bytes = "HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n", .filler = 3000000};
-	struct server server;
 	scoped(got_done) struct got got = {0};
-	server_start(&server, &script, 1);
-	ask(&server, (struct http_request){.method = "GET", .take = take, .take_data = &got}, "/a",
-	    &got);
-	server_stop(&server);
-	server_done(&server);
+	take_answer(&script, &got);
 	assert_int_equal(got.status, 200);
 	assert_int_equal(got.taken.length, 3000000);
 	for (size_t i = 0; i < got.taken.length; i++)
@@ -98,13 +105,8 @@ test_keeps_the_body_of_an_error(void **state)
 	(void)state;
 	const struct scripted script = {
 	    .bytes = "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone"};
-	struct server server;
 	scoped(got_done) struct got got = {0};
-	server_start(&server, &script, 1);
-	ask(&server, (struct http_request){.method = "GET", .take = take, .take_data = &got}, "/a",
-	    &got);
-	server_stop(&server);
-	server_done(&server);
+	take_answer(&script, &got);
 	assert_int_equal(got.taken.length, 0);
 	assert_int_equal(got.why.code, FAILURE_NOT_FOUND);
 	assert_string_equal(got.why.details, "gone");
@@ -116,13 +118,8 @@ test_failure_of_the_take(void **state)
 	(void)state;
 	const struct scripted script = {
 	    .bytes = "HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n", .filler = 3000000};
-	struct server server;
 	scoped(got_done) struct got got = {.take_limit = 100000};
-	server_start(&server, &script, 1);
-	ask(&server, (struct http_request){.method = "GET", .take = take, .take_data = &got}, "/a",
-	    &got);
-	server_stop(&server);
-	server_done(&server);
+	take_answer(&script, &got);
 	assert_int_equal(got.status, 0);
 	assert_int_equal(got.why.code, FAILURE_DISK_FULL);
 	assert_string_equal(got.why.message, "no room");

@@ -34,8 +34,10 @@ static const struct setting rows[] = {
      .type = SETTING_STRING,
      .offset = AT(bucket),
      .fixed = true,
-     .help = "For store.type s3: the bucket. Give it a lifecycle rule that ends incomplete "
-             "multipart uploads after some days, for what dead workers leave."},
+     .help = "For store.type s3: the bucket. The keys must be allowed s3:GetObject, s3:PutObject, "
+             "s3:AbortMultipartUpload, s3:ListBucket and s3:ListBucketMultipartUploads. A "
+             "lifecycle rule that ends incomplete multipart uploads takes away what dead workers "
+             "leave."},
     {.name = "store.region",
      .type = SETTING_STRING,
      .offset = AT(region),

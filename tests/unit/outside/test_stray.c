@@ -43,23 +43,24 @@ static void
 boxes_and_runners_below_the_path_are_ended(void **state)
 {
 	(void)state;
-	scoped_free char *jobs = unit_path("jobs");
+	scoped_free char *below = unit_path("another/jobs/1-1");
 	scoped_free char *tree = unit_path("jobs/1-1/tree");
 	scoped_free char *option = format("--directory=%s", tree);
 	scoped_free char *longer = format("/mnt%s", tree);
 	scoped_free char *other = unit_path("jobs-2/1-1");
 	pid_t box = start(BOX_PROGRAM, "--bind", tree);
-	pid_t probe = start(BOX_PROGRAM, "--bind", jobs);
+	pid_t probe = start(BOX_PROGRAM, "--bind", unit_directory);
 	pid_t runner = start("moolloy-run-worker", "run-job", option);
 	pid_t editor = start("vi", "--", tree);
 	pid_t worker = start("moolloy-run-worker", "serve", tree);
 	pid_t neighbour = start(BOX_PROGRAM, "--bind", longer);
+	pid_t inner = start(BOX_PROGRAM, "--bind", below);
 	pid_t relative = start(BOX_PROGRAM, "--bind", other);
-	assert_int_equal(stray_end_all(jobs), 3);
+	assert_int_equal(stray_end_all(unit_directory), 3);
 	assert_true(was_killed(box) && was_killed(probe) && was_killed(runner));
 	assert_false(was_killed(editor) || was_killed(worker) || was_killed(neighbour)
-	             || was_killed(relative));
-	assert_int_equal(stray_end_all(jobs), 0);
+	             || was_killed(relative) || was_killed(inner));
+	assert_int_equal(stray_end_all(unit_directory), 0);
 }
 
 int

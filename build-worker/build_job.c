@@ -29,18 +29,22 @@ look_up(struct build_job *job)
 	return jar_adopt(job);
 }
 
-/* What nobody asked for in a long time makes room; that it cannot costs only that room. */
+/* What nobody asked for in a long time makes room; that it cannot costs only that room. The job's
+ * own mirrors are in use. */
 static void
 sweep(struct build_job *job)
 {
 	const struct worker_config *config = &job->config->worker;
 	struct failure why = FAILURE_INIT;
 	scoped(strings_done) struct strings removed = STRINGS_INIT;
-	if (!mirrors_sweep(config->cache_directory, job->config->mirror_max_age, &removed, &why)
+	const struct mirror_limits limits = {.age = job->config->mirror_max_age,
+	                                     .bytes = job->config->mirror_max_bytes};
+	if (!mirrors_sweep(config->cache_directory, &limits, &removed, &why)
 	    || !templates_sweep(config->state_directory, job->config->mirror_max_age, &why))
 		log_failure(LEVEL_WARNING, &job->steps->about, &why, "old mirrors stay");
 	for (size_t i = 0; i < removed.count; i++)
-		log_info(&job->steps->about, "removed the mirror of %s (mirror-max-age)",
+		log_info(&job->steps->about,
+		         "removed the mirror of %s (mirror-max-age, mirror-max-bytes)",
 		         removed.items[i]);
 	failure_done(&why);
 }
@@ -58,7 +62,6 @@ clone_repository(struct build_job *job)
 	                               .timeout = job->config->git_timeout,
 	                               .steps = job->steps};
 	job->source = (struct source)SOURCE_INIT(&job->how);
-	sweep(job);
 	return repository_start(&job->access, &job->why)
 	       && source_fetch(&job->source, job->job->commit, &job->why);
 }
@@ -73,7 +76,9 @@ checkout_commit(struct build_job *job)
 static bool
 update_submodules(struct build_job *job)
 {
-	return source_submodules(&job->source, &job->why);
+	bool updated = source_submodules(&job->source, &job->why);
+	sweep(job);
+	return updated;
 }
 
 /* ---- the job ---- */

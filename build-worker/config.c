@@ -74,6 +74,12 @@ static const struct setting rows[] = {
      .max = 3650 * 24 * HOUR,
      .help = "A mirror in cache-directory, or a template in state-directory, that no job needed "
              "for so long is removed."},
+    {.name = "mirror-max-bytes",
+     .type = SETTING_SIZE,
+     .offset = AT(mirror_max_bytes),
+     .standard = "50GiB",
+     .help = "How much room all mirrors may take together; the least recently used go first, but "
+             "none that a job uses."},
     {.name = "build.commands",
      .type = SETTING_LIST,
      .offset = AT(commands),

@@ -18,6 +18,7 @@ struct build_config {
 	int64_t stall_timeout, git_timeout; /* ms */
 	struct strings rewrite;             /* "FROM TO" each */
 	int64_t mirror_max_age;             /* ms */
+	int64_t mirror_max_bytes;
 
 	struct strings commands; /* each split at spaces */
 	char *artifact;          /* below the tree */

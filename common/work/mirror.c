@@ -388,34 +388,78 @@ add_description(const char *path, struct strings *removed)
 		strings_add(removed, path);
 }
 
-static void
-sweep_entry(const char *path, int64_t max_age, struct strings *removed)
+/* One of the cache, as a sweep sees it. */
+struct swept {
+	char *path;
+	int64_t used; /* wall ms */
+	int64_t bytes;
+};
+
+static int
+least_recent_first(const void *a, const void *b)
+{
+	const struct swept *left = a, *right = b;
+	return (left->used > right->used) - (left->used < right->used);
+}
+
+/* false: it is in use, or written. */
+static bool
+sweep_entry(const struct swept *swept, struct strings *removed)
 {
 	scoped(strings_done) struct strings was = STRINGS_INIT;
+	scoped_free char *lock = format("%s/lock", swept->path);
+	scoped_fd int fd = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	add_description(swept->path, &was);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || !remove_entry(swept->path))
+		return false;
+	strings_add_all(removed, &was);
+	return true;
+}
+
+static bool
+look_at_entry(char *path, struct swept *ret)
+{
 	scoped_free char *lock = format("%s/lock", path);
 	struct stat about;
-	scoped_fd int fd = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || fstat(fd, &about) < 0 || wall_ms() - about.st_mtim.tv_sec * 1000LL <= max_age)
-		return;
-	add_description(path, &was);
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && remove_entry(path))
-		strings_add_all(removed, &was);
+	*ret = (struct swept){.path = path};
+	if (stat(lock, &about) < 0 || !tree_size(AT_FDCWD, path, &ret->bytes, NULL))
+		return false;
+	ret->used = about.st_mtim.tv_sec * 1000LL + about.st_mtim.tv_nsec / 1000000;
+	return true;
+}
+
+static void
+sweep_entries(struct swept *entries, size_t count, const struct mirror_limits *limits,
+              struct strings *removed)
+{
+	int64_t total = 0, now = wall_ms();
+	if (count)
+		qsort(entries, count, sizeof *entries, least_recent_first);
+	for (size_t i = 0; i < count; i++)
+		total += entries[i].bytes;
+	for (size_t i = 0; i < count; i++)
+		if ((now - entries[i].used > limits->age || total > limits->bytes)
+		    && sweep_entry(&entries[i], removed))
+			total -= entries[i].bytes;
 }
 
 bool
-mirrors_sweep(const char *cache_directory, int64_t max_age, struct strings *removed,
-              struct failure *why)
+mirrors_sweep(const char *cache_directory, const struct mirror_limits *limits,
+              struct strings *removed, struct failure *why)
 {
-	scoped(strings_done) struct strings names = STRINGS_INIT;
+	scoped(strings_done) struct strings names = STRINGS_INIT, paths = STRINGS_INIT;
 	scoped_free char *all = format("%s/git", cache_directory);
 	if (!directory_make(all, 0750, why) || !directory_list(AT_FDCWD, all, &names, why))
 		return false;
+	scoped_free struct swept *entries = allocate((names.count + 1) * sizeof *entries);
+	size_t count = 0;
 	for (size_t i = 0; i < names.count; i++) {
-		scoped_free char *path = format("%s/%s", all, names.items[i]);
-		if (ends_with(path, ".aside"))
-			(void)!tree_remove(AT_FDCWD, path, NULL);
+		strings_addf(&paths, "%s/%s", all, names.items[i]);
+		if (ends_with(names.items[i], ".aside"))
+			(void)!tree_remove(AT_FDCWD, paths.items[i], NULL);
 		else
-			sweep_entry(path, max_age, removed);
+			count += look_at_entry(paths.items[i], &entries[count]);
 	}
+	sweep_entries(entries, count, limits, removed);
 	return true;
 }

@@ -53,9 +53,13 @@ bool must_check mirror_replace(const struct mirror_wish *wish, struct mirror *mi
 /* No longer used. */
 void mirror_done(struct mirror *mirror);
 
-/* Removes the mirrors that were not used for max_age ms, unless they are in use; appends to
- * *removed what their addresses were. */
-bool must_check mirrors_sweep(const char *cache_directory, int64_t max_age, struct strings *removed,
-                              struct failure *why);
+struct mirror_limits {
+	int64_t age;   /* ms since the last use */
+	int64_t bytes; /* of all of them together */
+};
+/* Removes mirrors beyond the limits, the least recently used first, but none that is in use;
+ * appends to *removed what their addresses were. */
+bool must_check mirrors_sweep(const char *cache_directory, const struct mirror_limits *limits,
+                              struct strings *removed, struct failure *why);
 
 #endif

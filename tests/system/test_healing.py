@@ -353,19 +353,24 @@ def test_what_is_used_no_more_goes_away(served):
     shutil.copytree(served.directory / "state" / "template" / other.parent.name, template)
     age(template / ".git" / "objects" / "info" / "alternates")
     log = build(served)
-    assert f"removed the mirror of {served.server.url}/moolloy-solver (mirror-max-age)" in log
+    assert f"removed the mirror of {served.server.url}/moolloy-solver (mirror-max-age, " in log
     assert not gone.exists() and not template.exists()
     assert other.exists() and other.parent.name in os.listdir(template.parent)
 
 
-def test_what_is_in_use_stays(served):
+@pytest.mark.parametrize("limit", ["age", "bytes"])
+def test_what_is_in_use_stays(served, limit):
     build(served)
     mirror = served.mirror(served.url)
-    age(mirror.parent / "lock")
+    served.settings |= {"mirror-max-bytes": "1KiB"} if limit == "bytes" else {}
+    if limit == "age":
+        age(mirror.parent / "lock")
+    other = f"{served.server.url}/moolloy-solver", ["http"], git(served.repositories / "moolloy-solver", "rev-parse", "HEAD")
     using = os.open(mirror, os.O_RDONLY)
     fcntl.flock(using, fcntl.LOCK_SH)
-    served.attempt(f"{served.server.url}/moolloy-solver", ["http"])
+    served.attempt(*other)
     assert mirror.exists() and "removed" not in served.log
     os.close(using)
-    served.attempt(f"{served.server.url}/moolloy-solver", ["http"])
+    served.attempt(*other)
     assert not mirror.parent.exists() and "removed the mirror" in served.log
+    assert served.mirror(other[0]).exists()

@@ -204,6 +204,20 @@ read_entries(struct outbox *outbox, struct failure *why)
 	return true;
 }
 
+/* A reason half written. */
+static bool
+sweep_parked(const struct outbox *outbox, struct failure *why)
+{
+	scoped(strings_done) struct strings names = STRINGS_INIT;
+	if (!directory_list(outbox->parked, ".", &names, why))
+		return false;
+	for (size_t i = 0; i < names.count; i++)
+		if (names.items[i][0] == '.' && ends_with(names.items[i], ".tmp")
+		    && !file_remove(outbox->parked, names.items[i], why))
+			return false;
+	return true;
+}
+
 bool
 outbox_count_parked(struct outbox *outbox, struct failure *why)
 {
@@ -240,7 +254,8 @@ outbox_open(const char *state_directory, struct outbox **ret, struct failure *wh
 	outbox->state = copy_string(state_directory);
 	if (!open_directory(state_directory, "outbox", &outbox->directory, why)
 	    || !open_directory(state_directory, "parked", &outbox->parked, why)
-	    || !read_entries(outbox, why) || !outbox_count_parked(outbox, why))
+	    || !read_entries(outbox, why) || !sweep_parked(outbox, why)
+	    || !outbox_count_parked(outbox, why))
 		return false;
 	/* From the clock on, so that no name of an earlier life comes again in parked. */
 	uint64_t now = wall_us();

@@ -196,8 +196,11 @@ what_a_crash_left_half_done_is_swept(void **state)
 	unit_write("outbox/0000000000000002-2-1-upload.json", "{\"model\":\"4\"}");
 	unit_write("outbox/0000000000000003-3-1-upload.json", "{\"model\":\"4\"}");
 	unit_write("outbox/0000000000000003-3-1-upload.data", "BZh");
+	unit_write("parked/.0000000000000004-1-1-start.json.why.tmp", "serv");
+	unit_write("parked/0000000000000004-1-1-start.json.why", "server: ...");
 	scoped(outbox_close) struct outbox *outbox = open_outbox();
 	expect_files("outbox", "0000000000000003-3-1-upload.data 0000000000000003-3-1-upload.json");
+	expect_files("parked", "0000000000000004-1-1-start.json.why");
 	assert_int_equal(outbox_count(outbox), 1);
 	expect_next(outbox, "3", OUTBOX_UPLOAD);
 }

@@ -12,6 +12,7 @@
 #include "base/files.h"
 #include "git_command.h"
 #include "git_state.h"
+#include "git_wire.h"
 #include "outside/child.h"
 
 #define SLICE       200         /* ms between two ticks */
@@ -33,6 +34,8 @@ struct stream {
 	int to, from, errors; /* fds; errors: what it says itself, -1 once it ended */
 	struct text words;    /* the end of that */
 	int64_t heard;        /* clock_ms() of the last byte */
+	bool read;            /* anything */
+	bool silence;         /* the server need not tell of its progress */
 };
 
 static bool
@@ -146,14 +149,21 @@ stream_read(git_smart_subtransport_stream *base, char *buffer, size_t size, size
 	if (got < 0 || (got == 0 && !fail_with_words(stream)))
 		return git_transport_failed();
 	stream->heard = clock_ms();
+	if (!stream->read)
+		stream->silence = git_offers_silence(buffer, (size_t)got);
+	stream->read = true;
 	*ret_length = (size_t)got;
 	return 0;
 }
 
 static int
-stream_write(git_smart_subtransport_stream *base, const char *buffer, size_t length)
+stream_write(git_smart_subtransport_stream *base, const char *bytes, size_t count)
 {
 	struct stream *stream = (struct stream *)base;
+	scoped(text_done) struct text request = TEXT_INIT;
+	git_add_request(&request, bytes, count, stream->silence);
+	const char *buffer = text_string(&request);
+	size_t length = request.length;
 	while (length > 0) {
 		if (!await(stream, stream->to, POLLOUT))
 			return git_transport_failed();

@@ -4,6 +4,7 @@
 
 #include "git_http.h"
 #include "git_state.h"
+#include "git_wire.h"
 #include "outside/git_address.h"
 #include "outside/http.h"
 
@@ -13,6 +14,7 @@
 
 struct http_transport {
 	git_smart_subtransport parent;
+	bool silence; /* the server need not tell of its progress */
 };
 
 struct http_stream_of_git {
@@ -24,6 +26,12 @@ struct http_stream_of_git {
 	struct http_stream *stream;    /* once anything was read */
 	size_t listed;                 /* bytes read, of a list of references */
 };
+
+static struct http_transport *
+transport_of(const struct http_stream_of_git *git)
+{
+	return (struct http_transport *)git->parent.subtransport;
+}
 
 /* The token is for the main repository's host, not for where a submodule leads. */
 static bool
@@ -83,6 +91,8 @@ stream_read(git_smart_subtransport_stream *stream, char *buffer, size_t size, si
 		return git_transport_failed();
 	if (!http_read(git->stream, buffer, size, ret_length, &git_state.why))
 		return git_transport_failed();
+	if (!git->sent && git->listed == 0)
+		transport_of(git)->silence = git_offers_silence(buffer, *ret_length);
 	git->listed += git->sent ? 0 : *ret_length;
 	if (git->listed > LIST_LIMIT) {
 		fail(&git_state.why, FAILURE_REPOSITORY, "the list of branches does not end");
@@ -99,7 +109,7 @@ stream_write(git_smart_subtransport_stream *stream, const char *buffer, size_t l
 		fail(&git_state.why, FAILURE_REPOSITORY, "the negotiation does not end");
 		return git_transport_failed();
 	}
-	text_add(&git->body, buffer, length);
+	git_add_request(&git->body, buffer, length, transport_of(git)->silence);
 	return 0;
 }
 

@@ -33,6 +33,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def serve(self, body):
         authorization = self.headers.get("Authorization")
         self.server.seen.append((self.path, authorization))
+        self.server.request = body
         if self.server.ill > 0:
             self.server.ill -= 1
             self.answer(503, [], b"not now\n")
@@ -77,6 +78,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     root = credentials = None
     ill = 0
+    request = b""  # the last one's body
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)

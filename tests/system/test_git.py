@@ -34,6 +34,12 @@ def test_http_with_its_submodule(clone):
     assert any(path.startswith("/moolloy-solver/") for path, _ in server.seen)
 
 
+def test_progress_that_nobody_reads_is_not_sent(clone):
+    with http_server(clone.repositories) as server:
+        assert clone.run(f"{server.url}/moolloy", ["http"])["success"], clone.log
+    assert b"no-progress\n" in server.request.split(b"want")[1]
+
+
 def test_https_wants_the_authority(clone, tmp_path):
     certificate = make_certificate(tmp_path)
     with http_server(clone.repositories, certificate=certificate) as server:

@@ -169,11 +169,9 @@ def come_back(work, killer, number):
     killer.plan("start", number)
     work.worker.launch()
     wait_for(lambda: killer.fell() or work.worker.status().get("registered"), "another end, or a life")
-    if killer.fell():
+    if not killer.give_up():
         bury(work)
         work.worker.start()
-    else:
-        killer.plan_file.unlink()
 
 
 def is_over(work, job):
@@ -194,12 +192,10 @@ def sweep(work, killer, points, whom):
             work.worker.start()
         job = work.request()
         wait_for(lambda: killer.fell() or is_over(work, job), f"the blow at {point}")
-        if killer.fell():
+        if not killer.give_up():
             fallen += 1
             if point.role == "manager" or victim == "both":
                 come_back(work, killer, index % 20 + 1)
-        else:
-            killer.plan_file.unlink()
         work.check(work.site.wait_for_job(id=job))
     return fallen
 
@@ -247,12 +243,11 @@ def test_told_to_stop_anywhere(new_site, unpopulated, kind, drain):
     for point in chosen:
         killer.plan("runner", point.number, "ask")
         job = work.request()
-        worker.wait_until(lambda status: status.get("job") or killer.fell(), "a job")
+        wait_for(lambda: killer.fell() or worker.status().get("job"), "a job")
         other.start()
         done = site.wait_for_job(id=job)
         work.check(done)
-        if not killer.fell():
-            killer.plan_file.unlink()
+        if killer.give_up():
             other.stop()
             continue
         assert worker.end() == 0

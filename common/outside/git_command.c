@@ -34,7 +34,7 @@ struct stream {
 	int to, from, errors; /* fds; errors: what it says itself, -1 once it ended */
 	struct text words;    /* the end of that */
 	int64_t heard;        /* clock_ms() of the last byte */
-	bool read;            /* anything */
+	bool asked;           /* something: what comes is no list any more */
 	bool silence;         /* the server need not tell of its progress */
 };
 
@@ -149,9 +149,8 @@ stream_read(git_smart_subtransport_stream *base, char *buffer, size_t size, size
 	if (got < 0 || (got == 0 && !fail_with_words(stream)))
 		return git_transport_failed();
 	stream->heard = clock_ms();
-	if (!stream->read)
-		stream->silence = git_offers_silence(buffer, (size_t)got);
-	stream->read = true;
+	if (!stream->asked && git_offers_silence(buffer, (size_t)got))
+		stream->silence = true;
 	*ret_length = (size_t)got;
 	return 0;
 }
@@ -161,7 +160,8 @@ stream_write(git_smart_subtransport_stream *base, const char *bytes, size_t coun
 {
 	struct stream *stream = (struct stream *)base;
 	scoped(text_done) struct text request = TEXT_INIT;
-	git_add_request(&request, bytes, count, stream->silence);
+	git_add_request(&request, bytes, count, stream->silence && !stream->asked);
+	stream->asked = true;
 	const char *buffer = text_string(&request);
 	size_t length = request.length;
 	while (length > 0) {

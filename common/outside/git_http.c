@@ -91,8 +91,8 @@ stream_read(git_smart_subtransport_stream *stream, char *buffer, size_t size, si
 		return git_transport_failed();
 	if (!http_read(git->stream, buffer, size, ret_length, &git_state.why))
 		return git_transport_failed();
-	if (!git->sent && git->listed == 0)
-		transport_of(git)->silence = git_offers_silence(buffer, *ret_length);
+	if (!git->sent && git_offers_silence(buffer, *ret_length))
+		transport_of(git)->silence = true;
 	git->listed += git->sent ? 0 : *ret_length;
 	if (git->listed > LIST_LIMIT) {
 		fail(&git_state.why, FAILURE_REPOSITORY, "the list of branches does not end");

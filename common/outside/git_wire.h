@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 
-/* Does the server, whose list of references begins so, offer not to tell of its progress? */
+/* Does the server, in this piece of its list of references, offer not to tell of its progress? */
 bool git_offers_silence(const char *bytes, size_t length);
 /* Appends what the client says; where it begins to wish for objects, the wish for silence too: what
  * a server tells of its progress nobody reads, and it is more than a small pack. */

@@ -18,6 +18,7 @@ RUN = {"run.java": "/bin/sh",
 JOBS = 8
 LETTERS = 4  # of each: start, upload, finish, acknowledge
 MAX_AGE = 1  # seconds that stand for a day
+LONGEST_RETRY = 30  # seconds between two tries of a letter
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_the_dashboard_is_away_for_two_days(site, request_run):
         pass_two_days(front, [mode for mode in ANSWERS if mode != "500"])
         assert worker.status()["outbox"] == JOBS * LETTERS
         front.mode = lambda path: "500" if path == poisoned else "pass"
-        worker.wait_until_idle()
+        worker.wait_until_idle(LONGEST_RETRY * 2)
         told = [seen.path for seen in front.seen if seen.mode == "pass" and tells(seen.path)]
         for job, model in jobs.items():
             wanted = [path for path in paths_of(job, model) if path != poisoned]

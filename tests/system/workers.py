@@ -122,13 +122,13 @@ class Worker:
         path = self.directory / f"{self.program}.json"
         return json.loads(path.read_text()) if path.exists() else {}
 
-    def wait_until(self, condition, what):
+    def wait_until(self, condition, what, deadline=DEADLINE):
         """Waits until the status is so; dies early if the worker does."""
         def look():
             assert self.alive, f"{self.name} ended with {self.process.returncode}:\n{self.log()}"
             status = self.status()
             return status if condition(status) else None
-        return wait_for(look, f"{self.name}: {what}")
+        return wait_for(look, f"{self.name}: {what}", deadline)
 
     def wait_for_step(self, step, attempt=None):
         """Waits until its job is in that step; the job."""
@@ -137,9 +137,9 @@ class Worker:
             return job.get("step") == step and attempt in (None, job["attempt"])
         return self.wait_until(there, f"step {step}")["job"]
 
-    def wait_until_idle(self):
+    def wait_until_idle(self, deadline=DEADLINE):
         return self.wait_until(lambda status: status["state"] == "idle" and not status["outbox"],
-                               "idle, and all told")
+                               "idle, and all told", deadline)
 
     def control(self, verb):
         """Asks the control socket; the answer."""

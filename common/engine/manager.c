@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "engine/control.h"
 #include "engine/delivery.h"
+#include "engine/hold.h"
 #include "engine/intake.h"
 #include "engine/lease.h"
 #include "engine/membership.h"
@@ -59,6 +60,7 @@ struct manager {
 	struct intake intake;
 	struct lease lease;
 	struct delivery delivery;
+	struct hold hold;
 	struct pulse pulse;
 
 	int64_t collect_at; /* clock_ms(): before, the outcome could not be put on disk */
@@ -257,6 +259,7 @@ manager_set_wake(struct manager *m)
 {
 	int64_t due = earlier(membership_due(&m->membership), lease_due(&m->lease));
 	due = earlier(due, delivery_due(&m->delivery));
+	due = earlier(due, hold_due(&m->hold));
 	due = earlier(due, slot_due(&m->slot));
 	due = earlier(due, pulse_due(&m->pulse));
 	due = earlier(due, m->slot.ended ? m->collect_at : -1);
@@ -285,6 +288,7 @@ manager_turn(void *data)
 	membership_turn(&m->membership, &m->slot, now); /* registered, and heard of */
 	lease_turn(&m->lease, now);                     /* the job stays ours */
 	delivery_turn(&m->delivery, now);               /* letters -> dashboard and queue */
+	hold_turn(&m->hold, now);                       /* jobs whose letters wait stay ours */
 	clock_watch_turn(&m->clock, now);               /* who refuses our clock -> its Date */
 	if (m->stopping == STOPPING_NOT)                /* the next message */
 		intake_turn(&m->intake, &m->membership, &m->slot, now);
@@ -495,6 +499,7 @@ start_duties(struct manager *m)
 	intake_init(&m->intake, &m->services, &m->clock);
 	lease_init(&m->lease, &m->services, &m->slot);
 	delivery_init(&m->delivery, &m->services, &m->slot);
+	hold_init(&m->hold, &m->services);
 	pulse_init(&m->pulse);
 }
 
@@ -538,6 +543,7 @@ manager_done(struct manager *m)
 	credentials_free(&m->services.credentials);
 	http_client_free(&m->services.http);
 	delivery_done(&m->delivery);
+	hold_done(&m->hold);
 	outbox_close(&m->services.outbox);
 	for (size_t i = 0; i < sizeof m->signals / sizeof *m->signals; i++)
 		loop_source_drop(&m->signals[i]);

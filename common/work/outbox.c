@@ -17,6 +17,8 @@
 /* Who waits for the dashboard should not wait long once it is back. */
 #define FIRST_RETRY 500
 #define RETRY_CAP   30000
+/* A report that was told by then needs no message to be held. */
+#define FIRST_HOLD 1000
 
 struct outbox {
 	char *state;           /* the directory above */
@@ -334,6 +336,7 @@ outbox_add(struct outbox *outbox, const struct outbox_letter *letter, struct fai
 	    && !(disk_gave_up_reserve(outbox->state, why) && put_in(outbox, name, letter, why)))
 		return false;
 	append(outbox, entry_from_name(name, &sequence));
+	outbox->entries[outbox->count - 1]->hold_at = clock_ms() + FIRST_HOLD;
 	return true;
 }
 
@@ -370,6 +373,29 @@ outbox_next_due(const struct outbox *outbox)
 			due = entry->due;
 	}
 	return due;
+}
+
+struct outbox_entry *
+outbox_held(struct outbox *outbox)
+{
+	struct outbox_entry *soonest = NULL;
+	for (size_t i = 0; i < outbox->count; i++) {
+		struct outbox_entry *entry = outbox->entries[i];
+		if (entry->kind == OUTBOX_ACKNOWLEDGE
+		    && (!soonest || entry->hold_at < soonest->hold_at)
+		    && !is_first_of_job(outbox, i))
+			soonest = entry;
+	}
+	return soonest;
+}
+
+struct outbox_entry *
+outbox_find(struct outbox *outbox, const char *name)
+{
+	for (size_t i = 0; i < outbox->count; i++)
+		if (strcmp(outbox->entries[i]->name, name) == 0)
+			return outbox->entries[i];
+	return NULL;
 }
 
 bool

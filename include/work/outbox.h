@@ -51,6 +51,9 @@ struct outbox_entry {
 	int64_t due;         /* clock_ms() from when it may be told */
 	int64_t first_tried; /* clock_ms() of the first try in this life, 0 before */
 	struct backoff backoff;
+	int64_t
+	    hold_at; /* ACKNOWLEDGE: clock_ms() when its message must be kept from others again */
+	bool let_go; /* ACKNOWLEDGE: by taking it off the queue */
 };
 
 struct outbox;
@@ -65,6 +68,11 @@ bool must_check outbox_add(struct outbox *outbox, const struct outbox_letter *le
 struct outbox_entry *outbox_next(struct outbox *outbox, int64_t now);
 /* When outbox_next() should be asked again: clock_ms(), or -1 for not before something changes. */
 int64_t outbox_next_due(const struct outbox *outbox);
+/* The acknowledgement that waits for other letters of its job and whose hold_at is the soonest;
+ * NULL if there is none. */
+struct outbox_entry *outbox_held(struct outbox *outbox);
+/* The entry of that name; NULL if it was told meanwhile. */
+struct outbox_entry *outbox_find(struct outbox *outbox, const char *name);
 bool must_check outbox_read(const struct outbox *outbox, const struct outbox_entry *entry,
                             struct outbox_letter *ret_letter, struct failure *why);
 /* It was told: gone, with its file. Frees entry. */

@@ -387,6 +387,52 @@ def test_sqs_is_away_when_the_job_ends(place, proxy):
     assert place.starts(job) == 1
 
 
+@pytest.fixture
+def front(place):
+    """Between the workers and the dashboard."""
+    with FaultProxy("127.0.0.1", place.site.dashboard.port) as front:
+        yield front
+
+
+def job_that_nobody_hears_of(place, front):
+    """Its end is not told, for the dashboard is away; another worker waits at the queue, too."""
+    workers = [place.worker(name=name, queue__lease="3s", dashboard__url=front.endpoint).start()
+               for name in ("one", "other")]
+    job = place.request()
+    holder = wait_for(lambda: [worker for worker in workers if worker.status().get("job")],
+                      "a worker with the job")[0]
+    place.begun(holder, job)
+    front.fault(Reset(at="before headers"), path="finish", times=None)
+    holder.job_directory(job).joinpath("run", "done").touch()
+    holder.log_has(f"job {job}.1 finish: not delivered yet")
+    return job
+
+
+def test_a_report_that_waits_for_longer_than_the_lease(place, proxy, front):
+    """Nobody runs the job again meanwhile."""
+    job = job_that_nobody_hears_of(place, front)
+    asked = len(proxy.requests(action="ChangeMessageVisibility"))
+    wait_for(lambda: len(proxy.requests(action="ChangeMessageVisibility")) >= asked + 5,
+             "more than a lease")
+    assert place.in_flight() == 1
+    front.clear()
+    assert place.report(job)["attempt"] == 1
+    place.emptied()
+    assert place.starts(job) == 1
+
+
+def test_a_report_that_waits_for_longer_than_sqs_hides(place, proxy, front):
+    """The message goes; the report comes."""
+    job = job_that_nobody_hears_of(place, front)
+    proxy.fault(json_error(400, "InvalidParameterValue", "Total VisibilityTimeout for the message "
+                           "is beyond the limit [43200 seconds]"),
+                action="ChangeMessageVisibility", times=None)
+    place.emptied()
+    front.clear()
+    assert place.report(job)["attempt"] == 1
+    assert place.starts(job) == 1
+
+
 @pytest.mark.parametrize("action, fault", [
     ("ReceiveMessage", json_error(400, "ThrottlingException")),
     ("DeleteMessage", json_error(503, "ServiceUnavailable")),

@@ -17,6 +17,7 @@
 #define LOOK_AGAIN    5000  /* at what stands against a claim */
 #define PROBE_AGAIN   30000 /* at sandbox and tools, while they are missing */
 #define FOREIGN_DELAY 30000 /* until others see what is not for us */
+#define LONGEST_REST  600000
 
 void
 intake_init(struct intake *intake, const struct services *services, struct clock_watch *clock)
@@ -35,6 +36,7 @@ intake_done(struct intake *intake)
 	failure_done(&intake->refused);
 	failure_done(&intake->why);
 	failure_done(&intake->tools);
+	failure_done(&intake->ill);
 }
 
 /* ---- admission: what must be true before a job is claimed ---- */
@@ -106,12 +108,29 @@ has_tools(struct intake *intake, int64_t now, struct failure *why)
 	return false;
 }
 
+/* A queue full of jobs must not fail one by one while the store is away. */
+static bool
+is_rested(const struct intake *intake, int64_t now, struct failure *why)
+{
+	if (now >= intake->rest)
+		return true;
+	failure_copy(why, &intake->ill);
+	return false;
+}
+
 static bool
 is_admitted(struct intake *intake, int64_t now, struct failure *why)
 {
 	const struct services *services = intake->services;
 	return has_tools(intake, now, why) && has_outbox_room(services, why)
-	       && has_space(services->config, why);
+	       && has_space(services->config, why) && is_rested(intake, now, why);
+}
+
+static int64_t
+next_look(const struct intake *intake, int64_t now)
+{
+	bool sooner = intake->rest > now && intake->rest < now + LOOK_AGAIN;
+	return sooner ? intake->rest : now + LOOK_AGAIN;
 }
 
 /* Says it once when it begins, changes or ends. */
@@ -183,7 +202,8 @@ received(void *data, struct queue_message *message, const struct failure *why)
 	struct intake *intake = data;
 	intake->receiving = false;
 	if (why) {
-		log_failure(intake->backoff.tries == 0 ? LEVEL_WARNING : LEVEL_DEBUG, NULL, why,
+		bool news = intake->backoff.tries == 0 || why->code != intake->refused.code;
+		log_failure(news ? LEVEL_WARNING : LEVEL_DEBUG, NULL, why,
 		            "cannot receive from the queue");
 		intake->due = clock_ms() + backoff_next(&intake->backoff);
 		failure_copy(&intake->refused, why);
@@ -245,7 +265,7 @@ intake_turn(struct intake *intake, const struct membership *membership, const st
 		failure_clear(&intake->refused);
 	note(intake, admitted ? &intake->refused : &why);
 	if (!admitted) {
-		intake->due = now + LOOK_AGAIN;
+		intake->due = next_look(intake, now);
 		return;
 	}
 	if (find_kept(intake))
@@ -262,10 +282,55 @@ intake_stop(struct intake *intake)
 		queue_stop_receiving(intake->services->queue);
 }
 
+/* Is it this worker's, or its surroundings', rather than the job's? */
+static bool
+is_ill(enum failure_code code)
+{
+	switch (code) {
+	case FAILURE_PERMISSION:
+	case FAILURE_SANDBOX:
+	case FAILURE_NETWORK:
+	case FAILURE_STALLED:
+	case FAILURE_TLS:
+	case FAILURE_SERVER:
+	case FAILURE_UNAUTHORIZED:
+	case FAILURE_CREDENTIALS:
+	case FAILURE_ACCESS_DENIED:
+	case FAILURE_NO_BUCKET:
+	case FAILURE_WRONG_REGION:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int64_t
+rest_after(int64_t delay, int ills)
+{
+	for (int i = 1; i < ills && delay < LONGEST_REST; i++)
+		delay *= 2;
+	return delay < LONGEST_REST ? delay : LONGEST_REST;
+}
+
+void
+intake_heed(struct intake *intake, const struct job *job, const struct failure *why)
+{
+	char until[WALL_TEXT_SIZE];
+	failure_clear(&intake->ill);
+	intake->ills = is_ill(why->code) ? intake->ills + 1 : 0;
+	if (intake->ills == 0)
+		return;
+	int64_t rest = rest_after(intake->services->config->retry_delay, intake->ills);
+	intake->rest = clock_ms() + rest;
+	fail(&intake->ill, why->code,
+	     "the next would fail as job %s.%d did, and is tried at %s: %s", job->id, job->attempt,
+	     wall_text(wall_ms() + rest, until), why->message);
+}
+
 void
 intake_probe_again(struct intake *intake)
 {
-	intake->probed = 0;
+	intake->probed = intake->rest = intake->due = 0;
 	clock_watch_soon(intake->clock);
 }
 

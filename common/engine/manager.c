@@ -101,6 +101,7 @@ manager_collect(struct manager *m)
 	clock_watch_store(&m->clock, &outcome.why);
 	if (settle_outcome(&m->services, &slot->claim, &outcome, slot->directory, &settled, &why)) {
 		m->settled[settled]++;
+		intake_heed(&m->intake, &slot->claim.job, &outcome.why);
 		if (settled == SETTLED_HANDED_BACK && slot->claim.kept)
 			intake_run_again(&m->intake, settings(m)->retry_delay);
 	} else {

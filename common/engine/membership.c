@@ -41,9 +41,9 @@ note_clock(struct membership *membership, const struct http_answer *answer)
 static void
 try_again(struct membership *membership, const struct failure *why, const char *what)
 {
-	/* The first time is news; after that the status shows it. */
-	log_failure(membership->backoff.tries == 0 ? LEVEL_WARNING : LEVEL_DEBUG, NULL, why, "%s",
-	            what);
+	/* The first time is news, and another reason; after that the status shows it. */
+	bool news = membership->backoff.tries == 0 || why->code != membership->why.code;
+	log_failure(news ? LEVEL_WARNING : LEVEL_DEBUG, NULL, why, "%s", what);
 	failure_copy(&membership->why, why);
 	membership->due = clock_ms() + backoff_next(&membership->backoff);
 }

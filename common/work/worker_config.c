@@ -123,7 +123,9 @@ static const struct setting rows[] = {
      .offset = AT(retry_delay),
      .standard = "30s",
      .max = 12 * 3600 * 1000,
-     .help = "How long a job that failed for the world's fault stays hidden before the next try."},
+     .help = "How long a job that failed for the world's fault stays hidden before the next try. A "
+             "worker on which store, keys, network or box failed a job rests as long before it "
+             "takes another, each time twice as long, up to 10m."},
     {.name = "report-max-age",
      .type = SETTING_DURATION,
      .offset = AT(report_max_age),

@@ -23,6 +23,9 @@ struct intake {
 	struct failure refused; /* by which the last receive failed */
 	int64_t probed;         /* clock_ms() of the last look at sandbox and tools; 0: look now */
 	struct failure tools;   /* what that look found missing */
+	struct failure ill; /* the last job failed by what the next would fail by, too; or NONE */
+	int ills;           /* so many in a row */
+	int64_t rest;       /* clock_ms(): no other job is tried before, for that */
 };
 
 /* clock: hears of a queue that refuses our clock, and stands in the way until that is over. */
@@ -34,7 +37,11 @@ void intake_turn(struct intake *intake, const struct membership *membership,
                  const struct slot *slot, int64_t now);
 /* Ends a wait that is under way; its answer still comes. */
 void intake_stop(struct intake *intake);
-/* Looks at sandbox, tools and a clock that was refused again: the configuration changed. */
+/* What a job came to. One that failed by store, keys, network or box says that the next would, too:
+ * before that is tried the worker rests for retry-delay, and each time twice as long. */
+void intake_heed(struct intake *intake, const struct job *job, const struct failure *why);
+/* Looks at sandbox, tools and a clock that was refused again, and rests no more: the configuration
+ * changed. */
 void intake_probe_again(struct intake *intake);
 /* A kept claim was renewed (work/claim.h): to be run again here, after so long. */
 void intake_run_again(struct intake *intake, int64_t delay_ms);

@@ -132,6 +132,37 @@ no_job_on_a_full_disk(void **state)
 	close_entrance(&entrance);
 }
 
+/* Each failure of that kind doubles the rest; whatever else becomes of a job ends it. */
+static void
+no_job_right_after_one_that_the_store_failed(void **state)
+{
+	(void)state;
+	struct entrance entrance;
+	struct job job = {.id = "7", .attempt = 2};
+	struct failure away = {.code = FAILURE_NO_BUCKET, .message = "no such bucket"};
+	struct failure wrong = {.code = FAILURE_EXIT_STATUS, .message = "exit status 3"};
+	open_entrance(&entrance, NULL, 0);
+	struct intake *intake = &entrance.intake;
+	int64_t began = clock_ms();
+	intake_heed(intake, &job, &away);
+	expect_refused(&entrance, FAILURE_NO_BUCKET, "as job 7.2 did");
+	expect_refused(&entrance, FAILURE_NO_BUCKET, "no such bucket");
+	assert_true(intake->rest >= began + 30000 && intake->rest <= clock_ms() + 30000);
+	intake_heed(intake, &job, &away);
+	assert_true(intake->rest >= began + 60000 && intake->rest <= clock_ms() + 60000);
+	for (int i = 0; i < 100; i++)
+		intake_heed(intake, &job, &away);
+	assert_true(intake->rest <= clock_ms() + 600000);
+	intake_probe_again(intake);
+	assert_int_equal(intake->rest, 0);
+	intake_heed(intake, &job, &wrong);
+	assert_int_equal(intake->rest, 0);
+	intake_heed(intake, &job, &away);
+	assert_true(intake->rest <= clock_ms() + 30000);
+	office_shut(&entrance.office);
+	close_entrance(&entrance);
+}
+
 static void
 no_job_while_too_many_reports_wait(void **state)
 {
@@ -337,6 +368,7 @@ main(void)
 	    unit_test_in_directory(no_job_without_being_registered),
 	    unit_test_in_directory(no_job_with_a_wrong_clock),
 	    unit_test_in_directory(no_job_on_a_full_disk),
+	    unit_test_in_directory(no_job_right_after_one_that_the_store_failed),
 	    unit_test_in_directory(no_job_while_too_many_reports_wait),
 	    unit_test_in_directory(no_job_without_tools),
 	    unit_test_in_directory(no_job_while_one_runs),

@@ -354,12 +354,14 @@ is_first_of_job(const struct outbox *outbox, size_t index)
 struct outbox_entry *
 outbox_next(struct outbox *outbox, int64_t now)
 {
+	struct outbox_entry *next = NULL;
 	for (size_t i = 0; i < outbox->count; i++) {
 		struct outbox_entry *entry = outbox->entries[i];
-		if (!entry->under_way && entry->due <= now && is_first_of_job(outbox, i))
-			return entry;
+		if (!entry->under_way && entry->due <= now && (!next || entry->due < next->due)
+		    && is_first_of_job(outbox, i))
+			next = entry;
 	}
-	return NULL;
+	return next;
 }
 
 int64_t

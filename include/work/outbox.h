@@ -50,6 +50,8 @@ struct outbox_entry {
 	bool under_way;      /* being told just now */
 	int64_t due;         /* clock_ms() from when it may be told */
 	int64_t first_tried; /* clock_ms() of the first try in this life, 0 before */
+	int64_t waited;      /* ms before that, as the wall clock says: there is no other over
+	                        restarts */
 	struct backoff backoff;
 	int64_t
 	    hold_at; /* ACKNOWLEDGE: clock_ms() when its message must be kept from others again */
@@ -64,7 +66,8 @@ void outbox_close(struct outbox **outbox);
 /* Durably; the file of an UPLOAD is moved. The letter stays the caller's. */
 bool must_check outbox_add(struct outbox *outbox, const struct outbox_letter *letter,
                            struct failure *why);
-/* An entry that is its job's first, not under way and due; NULL if there is none. */
+/* The entry that is its job's first, not under way, and due for the longest; NULL if there is none.
+ * So those that were never tried go before those that failed. */
 struct outbox_entry *outbox_next(struct outbox *outbox, int64_t now);
 /* When outbox_next() should be asked again: clock_ms(), or -1 for not before something changes. */
 int64_t outbox_next_due(const struct outbox *outbox);

@@ -2,8 +2,9 @@
  * Amazon SQS, or what speaks like it.
  *
  * A round is one queue_receive(): a quick look through all queues in the order of their priority,
- * then long polls on all of them in parallel, so that their waits do not add up. Answers only note
- * what came; act(), once a turn, does what follows.
+ * then long polls on all of them in parallel, so that their waits do not add up. A queue that does
+ * not answer in time holds up neither. Answers only note what came; act(), once a turn, does what
+ * follows.
  *
  * SQS cannot be told to end a wait. A poll that is under way when a round ends goes on, is part of
  * the next round, and what comes of it while nobody waits is given back at once. When the worker
@@ -16,19 +17,18 @@
 
 #include "base/backoff.h"
 #include "base/clock.h"
-#include "base/units.h"
-#include "outside/digest.h"
 #include "outside/json.h"
 #include "remote/queue_body.h"
 #include "remote/sqs.h"
+#include "sqs_message.h"
 
-#define HOUR          (3600 * 1000)
-#define UNCLAIMED     30000       /* how long a message is hidden before it was claimed */
-#define LONGEST_WAIT  20000       /* that SQS knows */
-#define LONGEST_HIDE  (12 * HOUR) /* from its receipt on: SQS's limit */
-#define BRIEF         1000        /* no wait is shorter */
-#define MOMENT        300         /* for answers that are on their way when we stop */
-#define MOST_RECEIVES 1000000     /* that are told apart */
+#define HOUR         (3600 * 1000)
+#define UNCLAIMED    30000       /* how long a message is hidden before it was claimed */
+#define LONGEST_WAIT 20000       /* that SQS knows */
+#define LONGEST_HIDE (12 * HOUR) /* from its receipt on: SQS's limit */
+#define BRIEF        1000        /* no wait is shorter */
+#define PATIENCE     2000        /* beyond the wait, before the others go on without an answer */
+#define MOMENT       300         /* for answers that are on their way when we stop */
 
 struct sqs_queue;
 
@@ -40,7 +40,7 @@ struct source {
 	struct sqs_call *call;        /* under way, or NULL */
 	bool looked;                  /* a quick look found nothing, or is not needed */
 	int64_t due;                  /* clock_ms(): when it may be asked next */
-	int64_t asked, wait;          /* of the poll: clock_ms() when it began, ms */
+	int64_t asked, wait;          /* of the call: clock_ms() when it began, ms of its wait */
 	struct failure why;           /* by which it ended in this round; NONE: it did not fail */
 	struct backoff backoff;       /* of failures */
 	struct queue_message message; /* that came; body NULL: none */
@@ -270,45 +270,6 @@ url_came(const struct sqs_task *task, const struct json_t *body, const struct fa
 	act_soon(source->queue);
 }
 
-/* As the queue counts, approximately; 1 where it does not. */
-static int
-count_of_receives(const struct json_t *message)
-{
-	const char *text = js_string(js_member(message, "Attributes"), "ApproximateReceiveCount");
-	int64_t count;
-	if (!text || !number_parse(text, &count, NULL) || count < 1)
-		return 1;
-	return count < MOST_RECEIVES ? (int)count : MOST_RECEIVES;
-}
-
-static bool
-is_whole(const struct json_t *message, const char *body)
-{
-	const char *wanted = js_string(message, "MD5OfBody");
-	char got[MD5_TEXT];
-	return !wanted || !digest_md5(body, strlen(body), got) || strings_equal(got, wanted);
-}
-
-static bool
-read_message(const struct source *source, const struct json_t *message, struct queue_message *ret,
-             struct failure *why)
-{
-	const char *id = js_string(message, "MessageId"), *body = js_string(message, "Body");
-	const char *handle = js_string(message, "ReceiptHandle");
-	if (!id || !body || !handle)
-		return fail(why, FAILURE_BAD_ANSWER, "queue %s: a message lacks a field",
-		            source->name);
-	if (!is_whole(message, body))
-		return fail(why, FAILURE_BAD_ANSWER, "queue %s: message %s does not match its MD5",
-		            source->name, id);
-	*ret = (struct queue_message){.body = copy_string(body),
-	                              .id = copy_string(id),
-	                              .receipt = format("%s %s", source->url, handle),
-	                              .queue = copy_string(source->name),
-	                              .attempt = count_of_receives(message)};
-	return true;
-}
-
 /* A long poll is repeated until the round ends, unless it did not wait. */
 static void
 nothing_came(struct source *source)
@@ -327,7 +288,8 @@ message_came(const struct sqs_task *task, const struct json_t *body, const struc
 	scoped(failure_done) struct failure bad = FAILURE_INIT;
 	const struct json_t *message = js_item(js_member(body, "Messages"), 0);
 	source->call = NULL;
-	if (!why && message && !read_message(source, message, &source->message, &bad))
+	const struct sqs_sender sender = {.name = source->name, .url = source->url};
+	if (!why && message && !sqs_message_read(message, &sender, &source->message, &bad))
 		why = &bad;
 	if (why)
 		failed(source, why);
@@ -363,8 +325,6 @@ ask_for_message(struct source *source, int64_t wait)
 	js_set_integer(body, "WaitTimeSeconds", wait / 1000);
 	js_set_integer(body, "VisibilityTimeout", queue_unclaimed_ms(&source->queue->queue) / 1000);
 	js_set(body, "AttributeNames", attributes);
-	source->asked = clock_ms();
-	source->wait = wait;
 	source->call = sqs_start(source->queue->sqs, &(struct sqs_task){.action = "ReceiveMessage",
 	                                                                .about = source->name,
 	                                                                .body = body,
@@ -376,27 +336,45 @@ ask_for_message(struct source *source, int64_t wait)
 static void
 ask(struct source *source, int64_t wait)
 {
+	source->asked = clock_ms();
+	source->wait = source->url ? wait : 0;
 	if (source->url)
 		ask_for_message(source, wait);
 	else
 		ask_for_url(source);
 }
 
+/* When a call that is under way is late: it is left to itself then. */
+static int64_t
+late_at(const struct source *source)
+{
+	return source->asked + source->wait + PATIENCE;
+}
+
+static bool
+is_late(const struct source *source)
+{
+	return source->call && clock_ms() >= late_at(source);
+}
+
 /* The first queue that nobody has looked into, if the round is still at that. */
 static struct source *
-to_look_into(const struct sqs_queue *queue)
+to_look_into(struct sqs_queue *queue)
 {
 	for (size_t i = 0; i < queue->count; i++)
-		if (!queue->sources[i].looked)
+		if (!queue->sources[i].looked && !is_late(&queue->sources[i]))
 			return &queue->sources[i];
 	return NULL;
 }
 
-/* Is it too late in the round to ask this one again? */
+/* Is it too late in the round to ask this one again? A call that is late does not hold the round.
+ */
 static bool
 is_over(const struct source *source)
 {
-	return !source->call && source->due + BRIEF > source->queue->until;
+	if (source->call)
+		return is_late(source) && clock_ms() >= source->queue->until;
+	return source->due + BRIEF > source->queue->until;
 }
 
 /* The rest of the round, in whole seconds. */
@@ -404,6 +382,8 @@ static int64_t
 wait_of(const struct source *source, int64_t now)
 {
 	int64_t rest = (source->queue->until - now + BRIEF / 2) / BRIEF * BRIEF;
+	if (rest < 0)
+		return 0;
 	return rest < LONGEST_WAIT ? rest : LONGEST_WAIT;
 }
 
@@ -488,15 +468,25 @@ stop_round(struct sqs_queue *queue)
 	end_round(queue, NULL, NULL);
 }
 
-/* Whoever failed is asked again when it is due. */
+/* When something changes though no answer came: whoever failed is asked again, what is late is
+ * waited for no longer. */
+static int64_t
+next_of(const struct source *source)
+{
+	if (source->call)
+		return is_late(source) ? source->queue->until : late_at(source);
+	return source->due;
+}
+
 static void
 wake_for_next(struct sqs_queue *queue)
 {
 	int64_t due = INT64_MAX, now = clock_ms();
 	for (size_t i = 0; i < queue->count; i++) {
 		const struct source *source = &queue->sources[i];
-		if (!source->call && !is_over(source) && source->due > now && source->due < due)
-			due = source->due;
+		int64_t next = next_of(source);
+		if (!is_over(source) && next > now && next < due)
+			due = next;
 	}
 	if (due < INT64_MAX)
 		loop_timer_at(queue->turn, due);

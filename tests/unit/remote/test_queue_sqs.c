@@ -307,6 +307,53 @@ a_look_in_order_and_then_waits_in_parallel(void **state)
 }
 
 static void
+a_look_without_an_answer_does_not_hold_the_others(void **state)
+{
+	(void)state;
+	scoped_free char *message = answer_of("200 OK", MESSAGE("handle==", ""));
+	const struct scripted script[] = {{.bytes = "", .then = THEN_HOLD}, {.bytes = message}};
+	scoped(site_done) struct site site;
+	receive_from(&site, HIGH, URL, script, 2);
+	assert_int_equal(site.why.code, FAILURE_NONE);
+	check_request(&site, 0, "ReceiveMessage", RECEIVE(HIGH, "0"));
+	check_request(&site, 1, "ReceiveMessage", RECEIVE(URL, "0"));
+	assert_string_equal(site.message.queue, URL);
+}
+
+/* The first round brings nothing, the second one the message. */
+static void
+note_second_round(void *data, struct queue_message *message, const struct failure *why)
+{
+	struct site *site = data;
+	if (site->called == 0) {
+		keep_message(site, message, why);
+		assert_true(site->none);
+		queue_receive(site->queue, 20000, note_second_round, site);
+	} else {
+		note_message(site, message, why);
+	}
+}
+
+static void
+a_wait_without_an_answer_does_not_hold_the_next_round(void **state)
+{
+	(void)state;
+	scoped_free char *nothing = answer_of("200 OK", "{}");
+	scoped_free char *message = answer_of("200 OK", MESSAGE("handle==", ""));
+	const struct scripted script[] = {{.bytes = "", .then = THEN_HOLD},
+	                                  {.bytes = nothing},
+	                                  {.bytes = nothing},
+	                                  {.bytes = message}};
+	scoped(site_done) struct site site;
+	site_open(&site, HIGH, URL, script, 4);
+	queue_receive(site.queue, 1000, note_second_round, &site);
+	desk_run(&site.desk);
+	site_close(&site);
+	assert_int_equal(site.called, 2);
+	assert_string_equal(site.message.queue, URL);
+}
+
+static void
 a_look_ends_with_the_first_message(void **state)
 {
 	(void)state;
@@ -585,6 +632,8 @@ main(void)
 	    cmocka_unit_test(expired_keys_are_renewed_once),
 	    cmocka_unit_test(a_look_in_order_and_then_waits_in_parallel),
 	    cmocka_unit_test(a_look_ends_with_the_first_message),
+	    cmocka_unit_test(a_look_without_an_answer_does_not_hold_the_others),
+	    cmocka_unit_test(a_wait_without_an_answer_does_not_hold_the_next_round),
 	    cmocka_unit_test(of_two_messages_the_lower_goes_back),
 	    cmocka_unit_test(a_busy_queue_does_not_stop_the_other),
 	    cmocka_unit_test(a_queue_that_does_not_exist_does),

@@ -355,8 +355,8 @@ give_back(const struct intake *intake, const struct claim *claim, int64_t delay,
 static enum intake_result
 not_for_us(const struct intake *intake, const struct claim *claim, struct failure *why)
 {
-	log_info(NULL, "message %s of queue %s is not for this worker: left to others",
-	         claim->message.id, claim->message.queue);
+	log_info(NULL, "a message of queue %s is not for this worker: left to others",
+	         claim->message.queue);
 	return give_back(intake, claim, FOREIGN_DELAY, why);
 }
 

@@ -214,7 +214,9 @@ settle_bad_message(const struct services *services, const struct claim *claim,
 {
 	struct subject about = subject_of(claim);
 	const struct queue_message *message = &claim->message;
-	log_failure(LEVEL_ERROR, &about, why_not, "message %s cannot be done", message->id);
+	/* Its id is the job's secret: never in a log. */
+	log_failure(LEVEL_ERROR, &about, why_not, "a message of queue %s cannot be done",
+	            message->queue);
 	scoped(outcome_done) struct outcome outcome = OUTCOME_INIT;
 	failure_copy(&outcome.why, why_not);
 	bool told = claim->job.id ? add_finish(services, claim, &outcome, why)

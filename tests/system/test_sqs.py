@@ -174,8 +174,9 @@ def test_what_comes_meanwhile_goes_back(place):
 def test_messages_of_another_version_are_left_alone(place):
     worker = place.worker(BRIEF).start()
     body = "---\n:version: 1\n:job_id: 1\n"
-    place.sqs.send(place.queues[HIGH], body)
+    secret = place.sqs.send(place.queues[HIGH], body)
     worker.log_has("is not for this worker: left to others")
+    assert secret not in worker.log()
     place.report(place.request(LOW))
     assert place.in_flight(HIGH) == 1
     assert worker.wait_until_idle()["parked"] == 0
@@ -183,8 +184,9 @@ def test_messages_of_another_version_are_left_alone(place):
 
 def test_a_message_that_cannot_be_read_is_parked(place):
     worker = place.worker(BRIEF).start()
-    place.sqs.send(place.queues[HIGH], "no: job: at: all")
+    secret = place.sqs.send(place.queues[HIGH], "no: job: at: all")
     worker.wait_until(lambda status: status["parked"] == 1, "parked")
+    assert secret not in worker.log()
     place.emptied()
     [parked] = [path for path in worker.state.joinpath("parked").iterdir() if path.is_file()]
     assert parked.read_text() == "no: job: at: all"

@@ -117,5 +117,5 @@ char *
 offset_rough(int64_t ms)
 {
 	scoped_free char *apart = duration_rough(llabs(ms));
-	return format("%s %s", apart, ms < 0 ? "behind" : "ahead");
+	return format("%s %s", apart, ms < 0 ? "behind" : "ahead of");
 }

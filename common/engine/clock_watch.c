@@ -16,8 +16,7 @@ clock_is_near(int64_t offset, const char *server, struct failure *why)
 {
 	scoped_free char *apart = offset_rough(offset);
 	return llabs(offset) <= LIMIT
-	       || fail(why, FAILURE_CLOCK, "this host's clock is %s of %s's: set it", apart,
-	               server);
+	       || fail(why, FAILURE_CLOCK, "this host's clock is %s %s's: set it", apart, server);
 }
 
 void

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "outside/json.h"
+#include "remote/aws_errors.h"
 
 /* A new job or step is told at most this often, its progress more rarely. */
 #define STEP_EVERY     2000
@@ -33,9 +34,8 @@ membership_done(struct membership *membership)
 static void
 note_clock(struct membership *membership, const struct http_answer *answer)
 {
-	int64_t date = answer ? http_date(answer) : 0;
-	if (date)
-		membership->clock_offset = wall_ms() - date;
+	if (answer)
+		membership->clock_offset = aws_clock_offset(answer);
 }
 
 static void

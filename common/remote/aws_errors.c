@@ -166,7 +166,7 @@ advice(enum failure_code code, const struct http_answer *answer)
 	const char *region = http_header(answer, "x-amz-bucket-region");
 	scoped_free char *offset = offset_rough(aws_clock_offset(answer));
 	if (code == FAILURE_CLOCK)
-		return format("; this host's clock is %s of the server's", offset);
+		return format("; this host's clock is %s the server's", offset);
 	if (code == FAILURE_WRONG_REGION && region)
 		return format("; the right region is %.64s", region);
 	return copy_string("");

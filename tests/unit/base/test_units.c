@@ -67,7 +67,7 @@ offsets_say_which_way(void **state)
 {
 	(void)state;
 	scoped_free char *ahead = offset_rough(450000), *behind = offset_rough(-1400);
-	assert_string_equal(ahead, "7m30s ahead");
+	assert_string_equal(ahead, "7m30s ahead of");
 	assert_string_equal(behind, "1.4 s behind");
 }
 

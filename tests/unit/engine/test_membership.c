@@ -216,13 +216,18 @@ the_dashboards_clock_is_noted(void **state)
 	(void)state;
 	static const struct scripted script[] = {
 	    {.bytes = "HTTP/1.1 200 OK\r\nDate: Sat, 01 Jan 2000 00:00:00 GMT\r\n"
-	              "Content-Length: 2\r\nConnection: close\r\n\r\nOK"}};
+	              "Content-Length: 2\r\nConnection: close\r\n\r\nOK"},
+	    {.bytes = OK_ANSWER("2", "OK")}};
 	struct member member;
-	open_member(&member, script, 1);
+	open_member(&member, script, 2);
 	member.membership.worker_id = copy_string("3");
 	run_until(&member, 1);
 	/* More than 20 years. */
 	assert_true(member.membership.clock_offset > 20LL * 365 * 86400 * 1000);
+	member.membership.due = 0;
+	run_until(&member, 2);
+	/* The existing dashboard's answers have none. */
+	assert_int_equal(member.membership.clock_offset, 0);
 	shut(&member);
 	close_member(&member);
 }

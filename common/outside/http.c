@@ -330,6 +330,18 @@ was_sent(const struct transfer *transfer)
 	return head > 0 && body >= transfer->body_length;
 }
 
+/* What curl's words leave out. */
+static const char *
+reason(const struct transfer *transfer, CURLcode result, const char *text)
+{
+	long number = 0;
+	if (strstr(text, "wrong version number"))
+		return "it speaks http, not https";
+	if (result == CURLE_COULDNT_CONNECT)
+		curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &number);
+	return number ? strerror((int)number) : NULL;
+}
+
 bool
 transfer_fail(const struct transfer *transfer, CURLcode result, struct failure *why)
 {
@@ -341,7 +353,9 @@ transfer_fail(const struct transfer *transfer, CURLcode result, struct failure *
 	/* What curl says of that one sounds like a full disk. */
 	if (result == CURLE_WRITE_ERROR)
 		text = "the answer is longer than it may be";
-	fail(why, code_from_curl(transfer, result), "%s: %s", transfer->name, text);
+	const char *more = reason(transfer, result, text);
+	fail(why, code_from_curl(transfer, result), "%s: %s%s%s", transfer->name, text,
+	     more ? ": " : "", more ? more : "");
 	if (why)
 		why->unanswered = was_sent(transfer);
 	return false;

@@ -144,8 +144,11 @@ fail_answer(const struct s3_call *call, const struct http_answer *answer,
 		fail_region(call, answer, error, why);
 	else
 		aws_fail(&told, answer, what, why);
-	if (code == FAILURE_ACCESS_DENIED && strings_equal(call->request.method, "HEAD"))
-		fail_within(why, "(without leave to list the bucket it says so of what is absent)");
+	if (why && code == FAILURE_ACCESS_DENIED && strings_equal(call->request.method, "HEAD")) {
+		scoped_free char *message = copy_string(why->message);
+		fail(why, code, "%s (of what is absent, too, unless s3:ListBucket is allowed)",
+		     message);
+	}
 	/* It would quote what was signed, a session token among it. */
 	if (code != FAILURE_UNAUTHORIZED)
 		failure_set_details(why, text_string(&answer->body), answer->body.length);

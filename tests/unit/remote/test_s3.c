@@ -363,7 +363,7 @@ test_a_get_says_why_a_head_failed(void **state)
 	scoped_free char *denied = error_answer("403 Forbidden", "", "<Code>AccessDenied</Code>");
 	assert_false(PLAY(&site, head, {.bytes = NO_BODY("403 Forbidden")}, {.bytes = denied}));
 	assert_int_equal(site.why.code, FAILURE_ACCESS_DENIED);
-	assert_non_null(strstr(site.why.message, "leave to list"));
+	assert_non_null(strstr(site.why.message, "s3:ListBucket"));
 	site_done(&site);
 }
 

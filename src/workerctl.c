@@ -121,9 +121,11 @@ print_status(const char *worker, const struct json_t *status)
 	js_integer(status, "parked", &parked);
 	js_integer(status, "ambiguous", &ambiguous);
 	js_integer(status, "healed", &healed);
+	const char *state = js_string(status, "state");
+	bool stopped = strings_equal(state, "stopped");
 	bool running = pid > 0 && file_exists(AT_FDCWD, "/proc") && getpgid((pid_t)pid) >= 0;
-	printf("%s (%s): %s%s\n", worker, or_dash(js_string(status, "worker")),
-	       or_dash(js_string(status, "state")), running ? "" : ", but its process is gone");
+	printf("%s (%s): %s%s\n", worker, or_dash(js_string(status, "worker")), or_dash(state),
+	       running || stopped ? "" : ", but its process is gone");
 	if (js_string(status, "why")) {
 		scoped_free char *why = printable(js_string(status, "why"));
 		printf("  no job is claimed: %s\n", why);
@@ -145,7 +147,7 @@ print_status(const char *worker, const struct json_t *status)
 		printf("  mirrors and templates that were damaged, and made anew: %" PRId64 "\n",
 		       healed);
 	print_counters(js_member(status, "counters"));
-	printf("  version %s, pid %" PRId64 ", status of %s\n",
+	printf("  version %s, pid %" PRId64 ", unchanged since %s\n",
 	       or_dash(js_string(status, "version")), pid, or_dash(js_string(status, "updated")));
 }
 
@@ -221,8 +223,12 @@ print_letter(int directory, const char *name)
 	char time[WALL_TEXT_SIZE] = "-";
 	if (read_json(directory, name, &letter, NULL) && js_integer(letter, "added", &added))
 		wall_text(added, time);
-	printf("%s  job %s  %s", time, or_dash(js_string(letter, "job")),
-	       or_dash(js_string(letter, "kind")));
+	/* Other things than letters are parked, too: messages that could not be read. */
+	if (js_string(letter, "job"))
+		printf("%s  job %s  %s", time, js_string(letter, "job"),
+		       or_dash(js_string(letter, "kind")));
+	else
+		printf("%s  %.*s", time, (int)strcspn(name, "-"), name);
 	if (file_read(directory, why_file, FILE_LIMIT, &note, NULL)) {
 		scoped_free char *line = printable(text_string(&note));
 		printf("  %s", line);

@@ -67,6 +67,7 @@ struct manager {
 	enum stopping stopping;
 	int64_t drain_deadline; /* clock_ms(); of STOPPING_DRAIN */
 	int64_t gone_at;        /* clock_ms() when the farewell is over, 0: not begun */
+	bool stopped;           /* as told */
 
 	int64_t settled[SETTLED_LOST + 1]; /* jobs since the start, by how */
 	char *published;                   /* status text as last written */
@@ -164,6 +165,8 @@ manager_claim(struct manager *m)
 static const char *
 state_name(const struct manager *m)
 {
+	if (m->stopped)
+		return "stopped";
 	return m->stopping != STOPPING_NOT ? "draining" : slot_state_name(m->slot.state);
 }
 
@@ -176,8 +179,8 @@ describe(const struct manager *m, struct status *status)
 	    .worker = settings(m)->worker,
 	    .name = m->name,
 	    .state = state_name(m),
-	    .waiting = why->code != FAILURE_NONE ? why->message : NULL,
-	    .worker_id = m->membership.worker_id,
+	    .waiting = why->code != FAILURE_NONE && !m->stopped ? why->message : NULL,
+	    .worker_id = m->stopped ? NULL : m->membership.worker_id,
 	    .outbox = outbox_count(m->services.outbox),
 	    .parked = outbox_parked(m->services.outbox),
 	    .ambiguous = m->delivery.ambiguous,
@@ -578,6 +581,8 @@ manager_serve(const struct worker_program *program, void *config, manager_load *
 	log_notice(NULL, "moolloy-%s " MOOLLOY_VERSION " serves as %s", program->name, m.name);
 	service_notify("READY=1");
 	bool served = loop_run(m.services.loop, why);
+	m.stopped = true;
+	manager_announce(&m);
 	log_notice(NULL, "stopped");
 	return served;
 }

@@ -208,6 +208,19 @@ settle_outcome(const struct services *services, const struct claim *claim,
 	return true;
 }
 
+/* It is kept for people to look at. */
+static bool
+park_message(const struct services *services, const struct queue_message *message,
+             const struct failure *why_not, struct failure *why)
+{
+	scoped(text_done) struct text body = TEXT_INIT;
+	scoped(failure_done) struct failure reason = FAILURE_INIT;
+	text_add_string(&body, message->body);
+	failure_copy(&reason, why_not);
+	fail_within(&reason, "of queue %s", message->queue);
+	return outbox_park_bytes(services->outbox, "message", &body, &reason, why);
+}
+
 bool
 settle_bad_message(const struct services *services, const struct claim *claim,
                    const struct failure *why_not, struct failure *why)
@@ -215,12 +228,11 @@ settle_bad_message(const struct services *services, const struct claim *claim,
 	struct subject about = subject_of(claim);
 	const struct queue_message *message = &claim->message;
 	/* Its id is the job's secret: never in a log. */
-	log_failure(LEVEL_ERROR, &about, why_not, "a message of queue %s cannot be done",
-	            message->queue);
+	log_failure(LEVEL_ERROR, &about, why_not, "a message of queue %s cannot be done, and is %s",
+	            message->queue, claim->job.id ? "reported as failed" : "parked");
 	scoped(outcome_done) struct outcome outcome = OUTCOME_INIT;
 	failure_copy(&outcome.why, why_not);
 	bool told = claim->job.id ? add_finish(services, claim, &outcome, why)
-	                          : outbox_park_bytes(services->outbox, "message", message->body,
-	                                              strlen(message->body), why);
+	                          : park_message(services, message, why_not, why);
 	return told && add_acknowledge(services, claim, why);
 }

@@ -452,16 +452,23 @@ move_to_parked(const struct outbox *outbox, const struct outbox_entry *entry, st
 	return directory_sync(outbox->parked, why) && directory_sync(outbox->directory, why);
 }
 
-bool
-outbox_park(struct outbox *outbox, struct outbox_entry *entry, const struct failure *reason,
-            struct failure *why)
+static bool
+write_reason(const struct outbox *outbox, const char *name, const struct failure *reason,
+             struct failure *why)
 {
-	scoped_free char *note = format("%s.why", entry->name);
+	scoped_free char *note = format("%s.why", name);
 	scoped(text_done) struct text text = TEXT_INIT;
 	text_addf(&text, "%s: %s\n", failure_name(reason->code), reason->message);
 	if (reason->details)
 		text_addf(&text, "\n%s\n", reason->details);
-	bool parked = file_replace(outbox->parked, note, &text, 0600, why)
+	return file_replace(outbox->parked, note, &text, 0600, why);
+}
+
+bool
+outbox_park(struct outbox *outbox, struct outbox_entry *entry, const struct failure *reason,
+            struct failure *why)
+{
+	bool parked = write_reason(outbox, entry->name, reason, why)
 	              && move_to_parked(outbox, entry, why);
 	outbox->parked_count += parked;
 	forget_entry(outbox, entry);
@@ -517,13 +524,12 @@ outbox_parked(const struct outbox *outbox)
 }
 
 bool
-outbox_park_bytes(struct outbox *outbox, const char *kind, const char *bytes, size_t length,
-                  struct failure *why)
+outbox_park_bytes(struct outbox *outbox, const char *kind, const struct text *bytes,
+                  const struct failure *reason, struct failure *why)
 {
 	scoped_free char *name = format("%s-%016" PRIu64 ".json", kind, ++outbox->last);
-	scoped(text_done) struct text text = TEXT_INIT;
-	text_add(&text, bytes, length);
-	if (!file_replace(outbox->parked, name, &text, 0600, why))
+	if (!write_reason(outbox, name, reason, why)
+	    || !file_replace(outbox->parked, name, bytes, 0600, why))
 		return false;
 	outbox->parked_count++;
 	return true;

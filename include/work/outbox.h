@@ -15,6 +15,7 @@
 #include "base/attributes.h"
 #include "base/backoff.h"
 #include "base/failure.h"
+#include "base/text.h"
 
 enum outbox_kind {
 	OUTBOX_START,       /* POST /jobs/ID/start */
@@ -96,8 +97,8 @@ int64_t outbox_parked(const struct outbox *outbox);
 /* Counts them anew, after somebody else put something into parked. */
 bool must_check outbox_count_parked(struct outbox *outbox, struct failure *why);
 /* Puts bytes that could not be understood (a queue's message) into parked, under a new name that
- * begins with `kind`. */
-bool must_check outbox_park_bytes(struct outbox *outbox, const char *kind, const char *bytes,
-                                  size_t length, struct failure *why);
+ * begins with `kind`, with the reason beside them. */
+bool must_check outbox_park_bytes(struct outbox *outbox, const char *kind, const struct text *bytes,
+                                  const struct failure *reason, struct failure *why);
 
 #endif

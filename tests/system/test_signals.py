@@ -50,6 +50,8 @@ def test_an_idle_worker_stops_at_once(new_site, number):
     assert not site.dashboard.sql("SELECT * FROM workers")
     site.push(site.commit)
     assert site.jobs()[0]["state"] == "waiting"
+    status = worker.status()
+    assert status["state"] == "stopped" and not status["registered"]
 
 
 def test_a_running_job_may_finish(site, brief):

@@ -188,8 +188,10 @@ def test_a_message_that_cannot_be_read_is_parked(place):
     worker.wait_until(lambda status: status["parked"] == 1, "parked")
     assert secret not in worker.log()
     place.emptied()
-    [parked] = [path for path in worker.state.joinpath("parked").iterdir() if path.is_file()]
+    [parked] = worker.state.joinpath("parked").glob("message-*.json")
     assert parked.read_text() == "no: job: at: all"
+    reason = parked.with_name(parked.name + ".why").read_text()
+    assert reason.startswith("bad-message: of queue ") and place.queues[HIGH] in reason
 
 
 def test_a_message_longer_than_any_of_ours_stops_nothing(place):

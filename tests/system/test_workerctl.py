@@ -60,6 +60,9 @@ def test_status_says_that_a_process_is_gone(runtime, tmp_path):
     ended.wait()
     (tmp_path / "run-worker.json").write_text(json.dumps({**STATUS, "pid": ended.pid}))
     assert "its process is gone" in ctl(*runtime, "status").stdout
+    (tmp_path / "run-worker.json").write_text(json.dumps(
+        {**STATUS, "pid": ended.pid, "state": "stopped"}))
+    assert "run-worker (host/2): stopped\n" in ctl(*runtime, "status").stdout
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"job": 7, "counters": "x"}'])
@@ -91,6 +94,7 @@ def state(tmp_path):
     (worker / "parked/0001-7-1-finish.json").write_text(json.dumps({**letter, "job": "7"}))
     (worker / "parked/0001-7-1-finish.json.why").write_text("forbidden: POST x: 403: \x1b[2Jno\nmore\n")
     (worker / "parked/message-0002.json").write_text("--- no letter")
+    (worker / "parked/message-0002.json.why").write_text("bad-message: line 1: no job\n")
     outcomes = {"1-1": {"success": True, "return_code": 0},
                 "2-1": {"success": False, "failure": {"code": "no-model", "step": "fetch-model",
                                                       "message": "no \x1b[2J here"}},
@@ -108,7 +112,7 @@ def test_outbox_and_parked_tell_what_and_why(state):
     assert len(parked) == 2
     # What a server said does not reach the terminal as it is.
     assert "job 7  finish  forbidden: POST x: 403: \\x1b[2Jno" in parked[0]
-    assert "message-0002.json" in parked[1]
+    assert parked[1] == "-  message  bad-message: line 1: no job  (message-0002.json)"
 
 
 def test_jobs_tell_how_they_ended(state):

@@ -403,8 +403,11 @@ bytes_that_mean_nothing_are_parked(void **state)
 {
 	(void)state;
 	scoped(outbox_close) struct outbox *outbox = open_outbox();
-	assert_true(outbox_park_bytes(outbox, "message", "a\0b", 3, NULL));
-	assert_true(outbox_park_bytes(outbox, "message", "", 0, NULL));
+	struct failure reason = {.code = FAILURE_BAD_MESSAGE, .message = "no job"};
+	scoped(text_done) struct text bytes = TEXT_INIT, nothing = TEXT_INIT;
+	text_add(&bytes, "a\0b", 3);
+	assert_true(outbox_park_bytes(outbox, "message", &bytes, &reason, NULL));
+	assert_true(outbox_park_bytes(outbox, "message", &nothing, &reason, NULL));
 	assert_int_equal(outbox_parked(outbox), 2);
 	assert_int_equal(outbox_count(outbox), 0);
 	scoped_free char *parked = unit_path("parked");

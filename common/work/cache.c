@@ -83,16 +83,17 @@ cache_take(const char *cache_directory, const char *sha256, int fd, const struct
 		*ret_found = CACHE_ABSENT;
 		return true;
 	}
-	if (!copy_hashed(jar, fd, tick, got, why))
+	bool read = copy_hashed(jar, fd, tick, got, why);
+	bool good = read && strings_equal(got, sha256);
+	/* What is fetched instead must not stand behind half of this one. */
+	if (!good && !empty(fd, read ? why : NULL))
 		return false;
-	bool good = strings_equal(got, sha256);
-	if (good) {
+	if (!read)
+		return false;
+	if (good)
 		mark_used(jar);
-	} else {
+	else
 		unlinkat(jars, sha256, 0);
-		if (!empty(fd, why))
-			return false;
-	}
 	*ret_found = good ? CACHE_FOUND : CACHE_DAMAGED;
 	return true;
 }

@@ -22,7 +22,8 @@ enum cache_found {
 	CACHE_DAMAGED, /* it was there and hashed to something else: removed */
 };
 
-/* Writes the jar of that hash to fd, an empty file, which is empty again unless it was found. */
+/* Writes the jar of that hash to fd, an empty file, which is empty again unless it was found, also
+ * after a failure. */
 bool must_check cache_take(const char *cache_directory, const char *sha256, int fd,
                            const struct tick *tick, enum cache_found *ret_found,
                            struct failure *why);

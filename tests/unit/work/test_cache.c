@@ -115,6 +115,32 @@ what_is_damaged_goes(void **state)
 	assert_int_equal(take("a jar"), CACHE_FOUND);
 }
 
+static bool
+refuse(void *data, int64_t done, int64_t total)
+{
+	(void)data;
+	(void)total;
+	return done == 0;
+}
+
+/* What is fetched instead is written to the same file. */
+static void
+half_a_jar_does_not_stay(void **state)
+{
+	(void)state;
+	static const struct tick tick = {.tell = refuse};
+	struct store_object object = object_of("a jar");
+	scoped_fd int fd = open_new("copy");
+	struct failure why = FAILURE_INIT;
+	enum cache_found found = CACHE_DAMAGED;
+	keep("a jar", 100);
+	assert_false(cache_take(unit_directory, object.sha256, fd, &tick, &found, &why));
+	assert_int_equal(why.code, FAILURE_CANCELLED);
+	assert_int_equal(lseek(fd, 0, SEEK_CUR), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 0);
+	assert_int_equal(take("a jar"), CACHE_FOUND);
+}
+
 static void
 a_copy_is_no_link(void **state)
 {
@@ -147,6 +173,7 @@ main(void)
 	    unit_test_in_directory(the_least_recently_used_goes),
 	    unit_test_in_directory(what_is_too_large_is_not_kept),
 	    unit_test_in_directory(what_is_damaged_goes),
+	    unit_test_in_directory(half_a_jar_does_not_stay),
 	    unit_test_in_directory(a_copy_is_no_link),
 	    unit_test_in_directory(another_hash_is_not_kept),
 	};

@@ -131,6 +131,24 @@ fail_region(const struct s3_call *call, const struct http_answer *answer,
 	            call->s3->settings->endpoint ? " and store.endpoint" : "");
 }
 
+/* What we ask is as S3 has it, so a server that calls it wrong is another one, or has limits of its
+ * own: nothing that a job could be blamed for. */
+static void
+blame_server(struct failure *why)
+{
+	scoped_free char *message = copy_string(why->message);
+	if (why->code == FAILURE_REJECTED || why->code == FAILURE_CONFLICT)
+		fail(why, FAILURE_REFUSED, "%s", message);
+}
+
+/* What was signed, or the session token, stands in documents about these. */
+static bool
+may_quote_keys(enum failure_code code)
+{
+	return code == FAILURE_UNAUTHORIZED || code == FAILURE_CREDENTIALS || code == FAILURE_CLOCK
+	       || code == FAILURE_WRONG_REGION;
+}
+
 static bool
 fail_answer(const struct s3_call *call, const struct http_answer *answer,
             const struct s3_error *error, struct failure *why)
@@ -144,13 +162,13 @@ fail_answer(const struct s3_call *call, const struct http_answer *answer,
 		fail_region(call, answer, error, why);
 	else
 		aws_fail(&told, answer, what, why);
-	if (why && code == FAILURE_ACCESS_DENIED && strings_equal(call->request.method, "HEAD")) {
+	blame_server(why);
+	if (code == FAILURE_ACCESS_DENIED && strings_equal(call->request.method, "HEAD")) {
 		scoped_free char *message = copy_string(why->message);
 		fail(why, code, "%s (of what is absent, too, unless s3:ListBucket is allowed)",
 		     message);
 	}
-	/* It would quote what was signed, a session token among it. */
-	if (code != FAILURE_UNAUTHORIZED)
+	if (!may_quote_keys(code))
 		failure_set_details(why, text_string(&answer->body), answer->body.length);
 	return false;
 }

@@ -7,7 +7,7 @@
 bool
 s3_refuses_conditions(int status, const struct failure *why)
 {
-	return status == 501 || (status == 400 && why->code == FAILURE_REJECTED);
+	return status == 501 || (status == 400 && why->code == FAILURE_REFUSED);
 }
 
 /* "" if it is not there or does not fit. */

@@ -362,7 +362,8 @@ def test_an_object_that_changes_while_it_is_read(store):
     (s3_error(400, "ExpiredToken"), "credentials", "ExpiredToken"),
     (s3_error(404, "NoSuchBucket"), "no-bucket", "bucket moolloy"),
     (Reply(status=301, headers={"x-amz-bucket-region": "eu-west-1"}), "wrong-region", "eu-west-1"),
-    (Reply(status=400), "rejected", "400"),
+    (Reply(status=400), "refused", "400"),
+    (Reply(status=405), "refused", "405"),
 ], ids=lambda value: value if isinstance(value, str) and " " not in value else "")
 @pytest.mark.parametrize("verb", ["head", "get", "put", "parts"])
 def test_failures_that_stay(store, reply, code, message, verb):

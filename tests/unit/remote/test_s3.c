@@ -285,7 +285,7 @@ test_errors_are_told_apart(void **state)
 	     "<Code>RequestTimeTooSkewed</Code>", FAILURE_CLOCK, "ahead of the server's"},
 	    {"403 Forbidden", "Date: Tue, 24 Nov 2099 08:00:00 GMT\r\n",
 	     "<Code>RequestTimeTooSkewed</Code>", FAILURE_CLOCK, "behind"},
-	    {"400 Bad Request", "", "<Code>EntityTooLarge</Code>", FAILURE_REJECTED, "400"},
+	    {"400 Bad Request", "", "<Code>EntityTooLarge</Code>", FAILURE_REFUSED, "400"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct site site;
@@ -310,6 +310,26 @@ test_an_error_that_is_no_document(void **state)
 	assert_int_equal(site.why.code, FAILURE_ACCESS_DENIED);
 	assert_string_equal(site.why.details, "<html><br>\n\n");
 	site_done(&site);
+}
+
+/* Of keys that are refused the document may quote a session token. */
+static void
+test_no_document_about_keys_is_told(void **state)
+{
+	(void)state;
+	static const char *const codes[] = {"ExpiredToken", "InvalidToken", "SignatureDoesNotMatch",
+	                                    "InvalidAccessKeyId"};
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+		struct site site;
+		scoped_free char *elements = format(
+		    "<Code>%s</Code><Message>no</Message><Token-0>sEcReT</Token-0>", codes[i]);
+		scoped_free char *answer = error_answer("400 Bad Request", "", elements);
+		assert_false(PLAY(&site, get, {.bytes = answer}));
+		assert_non_null(strstr(site.why.message, codes[i]));
+		assert_null(strstr(site.why.message, "sEcReT"));
+		assert_null(site.why.details);
+		site_done(&site);
+	}
 }
 
 /* ---- keys ---- */
@@ -395,6 +415,7 @@ main(void)
 	    cmocka_unit_test(test_an_answer_that_was_not_wanted),
 	    cmocka_unit_test(test_errors_are_told_apart),
 	    cmocka_unit_test(test_an_error_that_is_no_document),
+	    cmocka_unit_test(test_no_document_about_keys_is_told),
 	    cmocka_unit_test(test_keys_are_read_again_once),
 	    cmocka_unit_test(test_without_keys),
 	    cmocka_unit_test(test_a_get_says_why_a_head_failed),

@@ -1,4 +1,5 @@
 """Many workers on one dashboard, whose programs are killed all the time."""
+import contextlib
 import os
 import random
 import signal
@@ -72,7 +73,8 @@ class Crowd:
                 worker.launch()
             else:
                 for pid in children(worker.pid):
-                    os.kill(pid, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):  # it ended by itself
+                        os.kill(pid, signal.SIGKILL)
             time.sleep(rng.uniform(0, 0.05))
         return kills
 

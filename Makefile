@@ -1,6 +1,8 @@
 # moolloy-workers: `make demo` shows it at work, `make check` tests it, `make help` lists the rest.
 VERSION := 0.1.0
 BUILD   ?= build
+# One name for one directory, or what was noted of an object's headers is not found again.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(abspath $(BUILD)))
 PREFIX  ?= /usr/local
 DESTDIR ?=
 SYSCONFDIR ?= /etc
@@ -10,7 +12,7 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 PACKAGES_BUILD := gcc make pkg-config libcurl4-openssl-dev libjansson-dev libssl-dev libgit2-dev \
 	libarchive-dev libyaml-dev libexpat1-dev libsystemd-dev libseccomp-dev libsqlite3-dev libmicrohttpd-dev
 PACKAGES_RUN   := bubblewrap git openssh-client ca-certificates openjdk-17-jdk-headless ant python3
-PACKAGES_CHECK := libcmocka-dev openssl python3-pytest python3-yaml openssh-server openssl zstd bzip2 xz-utils man-db systemd
+PACKAGES_CHECK := libcmocka-dev openssl python3-pytest python3-pytest-xdist python3-yaml openssh-server openssl zstd bzip2 xz-utils man-db systemd
 # Servers that the tests start; MOOLLOY_SKIP_SERVERS=1 does without, and skips the tests that need them.
 ifneq ($(MOOLLOY_SKIP_SERVERS),1)
 PACKAGES_SERVERS := python3-swift $(if $(shell command -v npm),,nodejs npm)
@@ -104,7 +106,8 @@ $(BUILD)/moolloy-dashboard: $(call objects,src/dashboard) $(call up_to,work)
 
 # ---- tests ------------------------------------------------------------------------------------
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/*/test_*.c)))
-PYTEST     := /usr/bin/python3 -m pytest -q -p no:cacheprovider
+# Most of these tests wait most of the time. A file's tests stay together: they share what is costly.
+PYTEST     := /usr/bin/python3 -m pytest -q -p no:cacheprovider -n $(shell expr $$(nproc) + 1) --dist loadfile
 
 define unit_rules
 $(BUILD)/unit/$(1)/%: $(BUILD)/obj/tests/unit/$(1)/%.o $(2)

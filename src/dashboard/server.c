@@ -317,7 +317,10 @@ request_answer_failure(struct request *request, const struct failure *why)
 		break;
 	default:
 		log_failure(LEVEL_ERROR, NULL, why, "%s %s", request->method, request->path);
-		request_answer_text(request, 500, "500 - Internal server error");
+		request_answer_text(request, 500,
+		                    "500 - Internal server error (%s): the dashboard's log says "
+		                    "more",
+		                    failure_name(why->code));
 	}
 }
 

@@ -133,6 +133,10 @@ print_status(const char *worker, const struct json_t *status)
 	printf("  dashboard: %s%s\n",
 	       js_true(status, "registered") ? "registered as worker " : "not registered",
 	       js_true(status, "registered") ? or_dash(js_string(status, "worker_id")) : "");
+	if (js_string(status, "dashboard_why")) {
+		scoped_free char *why = printable(js_string(status, "dashboard_why"));
+		printf("  it does not hear us: %s\n", why);
+	}
 	if (job) {
 		scoped_free char *progress = progress_text(job);
 		printf("  job %s (%s of %.12s) since %s: %s\n", or_dash(js_string(job, "id")),

@@ -174,13 +174,16 @@ static void
 describe(const struct manager *m, struct status *status)
 {
 	const struct slot *slot = &m->slot;
-	const struct failure *why = &m->intake.why;
+	const struct failure *why = &m->intake.why, *unheard = &m->membership.why;
 	*status = (struct status){
 	    .worker = settings(m)->worker,
 	    .name = m->name,
 	    .state = state_name(m),
 	    .waiting = why->code != FAILURE_NONE && !m->stopped ? why->message : NULL,
 	    .worker_id = m->stopped ? NULL : m->membership.worker_id,
+	    .unheard = unheard->code != FAILURE_NONE && m->membership.worker_id && !m->stopped
+	                   ? unheard->message
+	                   : NULL,
 	    .outbox = outbox_count(m->services.outbox),
 	    .parked = outbox_parked(m->services.outbox),
 	    .ambiguous = m->delivery.ambiguous,
@@ -207,8 +210,8 @@ one_line(const struct status *status)
 	if (status->job)
 		return format("%s: job %s.%d %s", status->state, status->job->id,
 		              status->job->attempt, status->step ? status->step : "");
-	return format("%s%s%s", status->state, status->waiting ? ": " : "",
-	              status->waiting ? status->waiting : "");
+	const char *why = status->waiting ? status->waiting : status->unheard;
+	return format("%s%s%s", status->state, why ? ": " : "", why ? why : "");
 }
 
 /* The status file and the service manager hear of every change. */

@@ -109,6 +109,9 @@ beaten(void *data, const struct http_answer *answer, const struct failure *why)
 	membership->call = NULL;
 	note_clock(membership, answer);
 	if (!why) {
+		if (membership->why.code != FAILURE_NONE)
+			log_notice(NULL, "the dashboard answers again");
+		failure_clear(&membership->why);
 		backoff_reset(&membership->backoff);
 		return;
 	}

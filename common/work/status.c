@@ -51,6 +51,7 @@ status_text(const struct status *status)
 	js_set_string(object, "why", status->waiting);
 	js_set_bool(object, "registered", status->worker_id != NULL);
 	js_set_string(object, "worker_id", status->worker_id);
+	js_set_string(object, "dashboard_why", status->unheard);
 	if (status->job)
 		js_set(object, "job", job_object(status));
 	js_set_integer(object, "outbox", status->outbox);

@@ -13,9 +13,10 @@
 struct status {
 	const char *worker;    /* "build-worker": names the file */
 	const char *name;      /* as registered */
-	const char *state;     /* idle starting running stopping draining */
+	const char *state;     /* idle starting running stopping draining stopped */
 	const char *waiting;   /* why no job is claimed; NULL if one may be */
 	const char *worker_id; /* the dashboard's; NULL while not registered */
+	const char *unheard;   /* why the dashboard does not hear of us though we are; or NULL */
 	const struct job *job; /* NULL: none */
 	const char *step;
 	int64_t done, total; /* of the step, in units; both 0: nothing told */

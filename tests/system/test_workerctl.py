@@ -14,6 +14,7 @@ from site_of_programs import Site
 TOP = pathlib.Path(__file__).resolve().parents[2]
 STATUS = {"worker": "host/2", "program": "run-worker", "pid": os.getpid(), "version": "0.1.0",
           "state": "running", "registered": True, "worker_id": "7",
+          "dashboard_why": "POST x: Connection refused",
           "job": {"id": "12", "attempt": 1, "type": "run", "commit": "a" * 40, "step": "fetch-jar",
                   "progress": {"done": 1 << 20, "total": 4 << 20, "unit": "bytes"},
                   "since": "2026-11-24T08:00:00Z"},
@@ -52,6 +53,7 @@ def test_status_tells_job_step_and_progress(runtime):
     assert "run-worker (host/2): running" in shown
     assert "job 12 (run of aaaaaaaaaaaa)" in shown and "fetch-jar, 1.0 MiB of 4.0 MiB" in shown
     assert "reports waiting: 3, parked: 1" in shown
+    assert "  it does not hear us: POST x: Connection refused\n" in shown
     assert json.loads(ctl(*runtime, "--json", "status", "run-worker").stdout) == STATUS
 
 

@@ -160,6 +160,7 @@ a_heartbeat_that_fails_is_sent_again(void **state)
 	member.membership.worker_id = copy_string("3");
 	run_until(&member, 2);
 	assert_string_equal(member.membership.worker_id, "3");
+	assert_int_equal(member.membership.why.code, FAILURE_NONE);
 	shut(&member);
 	expect_asked(&member.office, 1, "/workers/3/heartbeat");
 	close_member(&member);

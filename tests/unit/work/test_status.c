@@ -49,6 +49,7 @@ a_running_job_is_described(void **state)
 	                        .name = "host",
 	                        .state = "running",
 	                        .worker_id = "7",
+	                        .unheard = "refused",
 	                        .job = &job,
 	                        .step = "fetch jar",
 	                        .done = 10,
@@ -56,7 +57,8 @@ a_running_job_is_described(void **state)
 	                        .unit = "bytes",
 	                        .since = 1795508550000};
 	scoped_free char *text = status_text(&status);
-	assert_non_null(strstr(text, "\"registered\":true,\"worker_id\":\"7\","));
+	assert_non_null(strstr(text, "\"registered\":true,\"worker_id\":\"7\","
+	                             "\"dashboard_why\":\"refused\","));
 	assert_non_null(
 	    strstr(text, "\"job\":{\"id\":\"12\",\"attempt\":2,\"type\":\"run\",\"commit\":\"ab\","
 	                 "\"step\":\"fetch jar\",\"progress\":{\"done\":10,\"total\":40,"

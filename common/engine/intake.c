@@ -298,6 +298,8 @@ is_ill(enum failure_code code)
 	case FAILURE_ACCESS_DENIED:
 	case FAILURE_NO_BUCKET:
 	case FAILURE_WRONG_REGION:
+	case FAILURE_REFUSED:
+	case FAILURE_BAD_ANSWER:
 		return true;
 	default:
 		return false;

@@ -7,8 +7,8 @@
 #include "s3_address.h"
 #include "s3_answers.h"
 
-#define ABORT_TIME  10000 /* ms for ending one upload */
-#define ABORT_TRIES 3     /* a part that was under way may come to lie there after the first */
+#define ABORT_TIME  5000 /* ms for ending uploads, few or many */
+#define ABORT_TRIES 3    /* a part that was under way may come to lie there after the first */
 
 void
 s3_multipart_done(struct s3_multipart *multipart)
@@ -132,17 +132,16 @@ is_early(void *data, int64_t done, int64_t total)
 
 /* Also when the job was cancelled, so not by the store's own tick. */
 static void
-ask_shortly(struct s3_store *store, const struct s3_request *request,
+ask_shortly(struct s3_store *store, const struct s3_request *request, int64_t late,
             struct http_answer *ret_answer, struct failure *why)
 {
-	int64_t late = clock_ms() + ABORT_TIME;
 	const struct tick tick = {.tell = is_early, .data = &late};
 	if (s3_ask(store->s3, request, &tick, ret_answer, why))
 		failure_clear(why);
 }
 
-void
-s3_multipart_abort(struct s3_multipart *multipart)
+static void
+abort_until(struct s3_multipart *multipart, int64_t late)
 {
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	scoped_free char *query = s3_multipart_query(multipart, 0);
@@ -152,9 +151,15 @@ s3_multipart_abort(struct s3_multipart *multipart)
 	                                   .query = query};
 	for (int i = 0; i < ABORT_TRIES && why.code == FAILURE_NONE; i++) {
 		scoped(http_answer_done) struct http_answer answer = HTTP_ANSWER_INIT;
-		ask_shortly(multipart->store, &request, &answer, &why);
+		ask_shortly(multipart->store, &request, late, &answer, &why);
 	}
 	free_pointer(&multipart->id);
+}
+
+void
+s3_multipart_abort(struct s3_multipart *multipart)
+{
+	abort_until(multipart, clock_ms() + ABORT_TIME);
 }
 
 /* The ids of a key's uploads. */
@@ -172,7 +177,7 @@ note_upload(const struct s3_found *found, void *data)
 }
 
 static void
-find_uploads(struct s3_store *store, struct finding *finding)
+find_uploads(struct s3_store *store, struct finding *finding, int64_t late)
 {
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	scoped(http_answer_done) struct http_answer answer = HTTP_ANSWER_INIT;
@@ -182,7 +187,7 @@ find_uploads(struct s3_store *store, struct finding *finding)
 	text_add_string(&query, "&uploads=");
 	const struct s3_request request = {
 	    .operation = "ListMultipartUploads", .method = "GET", .query = text_string(&query)};
-	ask_shortly(store, &request, &answer, &why);
+	ask_shortly(store, &request, late, &answer, &why);
 	if (why.code == FAILURE_NONE && !s3_each_upload(&answer.body, note_upload, finding, &why))
 		strings_done(&finding->ids);
 }
@@ -192,13 +197,14 @@ s3_multipart_abort_all(struct s3_store *store, const char *key, const char *but_
 {
 	scoped_free char *full = s3_full_key(s3_settings(store->s3), key);
 	struct finding finding = {.key = full};
-	find_uploads(store, &finding);
-	for (size_t i = 0; i < finding.ids.count; i++) {
+	int64_t late = clock_ms() + ABORT_TIME;
+	find_uploads(store, &finding, late);
+	for (size_t i = 0; i < finding.ids.count && clock_ms() < late; i++) {
 		if (strings_equal(finding.ids.items[i], but_id))
 			continue;
 		scoped(s3_multipart_done) struct s3_multipart multipart = {
 		    .store = store, .key = key, .id = copy_string(finding.ids.items[i])};
-		s3_multipart_abort(&multipart);
+		abort_until(&multipart, late);
 	}
 	strings_done(&finding.ids);
 }

@@ -26,10 +26,11 @@ char *s3_multipart_query(const struct s3_multipart *multipart, size_t number);
 bool must_check s3_multipart_complete(struct s3_multipart *multipart, const struct strings *headers,
                                       char ret_etag[STORE_VERSION], struct http_answer *ret_answer,
                                       struct failure *why);
-/* Until it is gone, within 10 s; its parts must not be under way any more. What cannot be ended is
+/* Until it is gone, within 5 s; its parts must not be under way any more. What cannot be ended is
  * left to the bucket's lifecycle rules. */
 void s3_multipart_abort(struct s3_multipart *multipart);
-/* Ends all uploads of that key (but the one of that id, unless NULL) as far as that can be done. */
+/* Ends all uploads of that key (but the one of that id, unless NULL) as far as that can be done in
+ * 5 s. */
 void s3_multipart_abort_all(struct s3_store *store, const char *key, const char *but_id);
 
 /* An ETag fit for a header and a document, into ret; FAILURE_BAD_ANSWER. */

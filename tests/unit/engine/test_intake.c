@@ -140,6 +140,7 @@ no_job_right_after_one_that_the_store_failed(void **state)
 	struct entrance entrance;
 	struct job job = {.id = "7", .attempt = 2};
 	struct failure away = {.code = FAILURE_NO_BUCKET, .message = "no such bucket"};
+	struct failure strange = {.code = FAILURE_REFUSED, .message = "405"};
 	struct failure wrong = {.code = FAILURE_EXIT_STATUS, .message = "exit status 3"};
 	open_entrance(&entrance, NULL, 0);
 	struct intake *intake = &entrance.intake;
@@ -157,7 +158,8 @@ no_job_right_after_one_that_the_store_failed(void **state)
 	assert_int_equal(intake->rest, 0);
 	intake_heed(intake, &job, &wrong);
 	assert_int_equal(intake->rest, 0);
-	intake_heed(intake, &job, &away);
+	intake_heed(intake, &job, &strange);
+	expect_refused(&entrance, FAILURE_REFUSED, "405");
 	assert_true(intake->rest <= clock_ms() + 30000);
 	office_shut(&entrance.office);
 	close_entrance(&entrance);

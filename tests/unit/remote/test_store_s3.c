@@ -495,6 +495,36 @@ test_uploads_of_earlier_attempts_are_ended(void **state)
 	site_done(&site);
 }
 
+static bool
+refuse(void *data, int64_t done, int64_t total)
+{
+	(void)data;
+	(void)done;
+	(void)total;
+	return false;
+}
+
+/* However many there are: a server that does not end them holds up no job for long. */
+static void
+test_uploads_that_cannot_be_ended_are_left(void **state)
+{
+	(void)state;
+	struct site site;
+	static const struct tick at_once = {.tell = refuse};
+	const struct scripted script[] = {
+	    SAY(LISTED(UPLOAD("results/1-1", "u1") UPLOAD("results/1-1", "u2"))),
+	    {.bytes = "", .then = THEN_HOLD}};
+	scoped(strings_done) struct strings earlier = STRINGS_INIT;
+	strings_add(&earlier, "results/1-1");
+	const struct store_put put = {.earlier = &earlier, .sha256 = ABC};
+	site_open(&site, script, 2);
+	assert_false(store_put_fd(site.store, KEY, site.fd, &put, &at_once, &site.object, NULL));
+	site_close(&site);
+	assert_true(request_has(&site.server, 1, "uploadId=u1 "));
+	assert_true(request_has(&site.server, site.server.asked - 1, "uploadId=u1 "));
+	site_done(&site);
+}
+
 /* ---- metadata ---- */
 
 #define BARE        ANSWER("200 OK", DIGITS "x-amz-meta-upload: me\r\nContent-Type: a/b\r\n", "")
@@ -579,6 +609,7 @@ main(void)
 	    cmocka_unit_test(test_replace_a_version),
 	    cmocka_unit_test(test_what_lies_there_is_not_what_was_sent),
 	    cmocka_unit_test(test_uploads_of_earlier_attempts_are_ended),
+	    cmocka_unit_test(test_uploads_that_cannot_be_ended_are_left),
 	    cmocka_unit_test(test_set_sha256),
 	    cmocka_unit_test(test_set_sha256_where_there_is_one),
 	    cmocka_unit_test(test_set_sha256_of_what_is_too_large),

@@ -148,9 +148,10 @@ check-system: all servers $(PRELOADED)
 	MOOLLOY_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/system
 
 # Every kill point, thousands of jobs; TORTURE_JOBS=10000 TORTURE_SEEDS=3 can be changed.
-torture: all $(PRELOADED)
+torture: all servers $(PRELOADED)
 	MOOLLOY_BUILD=$(abspath $(BUILD)) TORTURE_POINTS=40 TORTURE_EVERY=1 $(PYTEST) -s \
-		tests/system/torture.py tests/system/test_kills.py tests/system/test_dashboard_kills.py
+		tests/system/torture.py tests/system/test_kills.py tests/system/test_kills_far.py \
+		tests/system/test_dashboard_kills.py
 
 check-asan: deps
 	@$(MAKE) --no-print-directory BUILD=build-asan SANITIZE=1 all check-unit check-system

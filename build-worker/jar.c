@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/files.h"
+#include "work/unfinished.h"
 
 /* ---- found ---- */
 
@@ -86,7 +87,8 @@ put(struct build_job *job, int fd)
 	struct tick tick = steps_tick(job->steps, "bytes");
 	const struct store_put how = {.once = !job->replace,
 	                              .replaces = job->replace ? job->replaced : NULL};
-	return store_put_fd(job->store, job->key, fd, &how, &tick, &job->stored, &job->why);
+	return unfinished_note(job->directory_fd, job->store, job->key, &job->why)
+	       && store_put_fd(job->store, job->key, fd, &how, &tick, &job->stored, &job->why);
 }
 
 bool

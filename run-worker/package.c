@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "outside/archive.h"
 #include "outside/json.h"
+#include "work/unfinished.h"
 
 #define EARLIER 10 /* attempts whose unfinished uploads are looked for */
 
@@ -212,7 +213,8 @@ package_results(struct run_job *job)
 	struct store_object object;
 	scoped_free char *key = result_key(job, job->job->attempt);
 	list_earlier(job, &earlier);
-	if (!store_upload_begin(job->store, key, &put, &upload, &job->why)
+	if (!unfinished_note(job->directory_fd, job->store, key, &job->why)
+	    || !store_upload_begin(job->store, key, &put, &upload, &job->why)
 	    || !write_results(job, upload) || !store_upload_finish(&upload, &object, &job->why))
 		return false;
 	job->outcome->result_key = take_pointer(&key);

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "outside/child.h"
 #include "outside/json.h"
+#include "work/unfinished.h"
 #include "work/workspace.h"
 
 #define JOB_LIMIT (64 * 1024)
@@ -41,6 +42,22 @@ make_directory(char **ret_path, struct failure *why)
 		return fail_errno(why, "cannot make a directory like %s", path);
 	*ret_path = take_pointer(&path);
 	return true;
+}
+
+/* ---- before the job ---- */
+
+/* Killed runners could not end their uploads. That it fails costs room in the store, no more. */
+static void
+end_unfinished(const struct runner *runner)
+{
+	const struct worker_config *config = runner->config;
+	scoped(strings_done) struct strings ended = STRINGS_INIT;
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	scoped_free char *current = workspace_name(runner->job->id, runner->job->attempt);
+	if (!unfinished_end(config->state_directory, &config->store, current, &ended, &why))
+		log_failure(LEVEL_WARNING, NULL, &why, "unfinished uploads of killed jobs stay");
+	for (size_t i = 0; i < ended.count; i++)
+		log_info(NULL, "what a killed job began to upload as %s is ended", ended.items[i]);
 }
 
 /* ---- after the job ---- */
@@ -150,6 +167,8 @@ run(const struct worker_program *program, struct runner *runner, bool by_hand, s
 	runner->steps.about.job = runner->job->id;
 	runner->steps.about.attempt = runner->job->attempt;
 	watch_disk(runner);
+	if (!by_hand)
+		end_unfinished(runner);
 	do_job(program, runner);
 	if (!leave_word(runner, why))
 		return false;

@@ -131,35 +131,40 @@ is_early(void *data, int64_t done, int64_t total)
 }
 
 /* Also when the job was cancelled, so not by the store's own tick. */
-static void
+static bool
 ask_shortly(struct s3_store *store, const struct s3_request *request, int64_t late,
             struct http_answer *ret_answer, struct failure *why)
 {
 	const struct tick tick = {.tell = is_early, .data = &late};
-	if (s3_ask(store->s3, request, &tick, ret_answer, why))
-		failure_clear(why);
+	return s3_ask(store->s3, request, &tick, ret_answer, why);
 }
 
-static void
-abort_until(struct s3_multipart *multipart, int64_t late)
+static bool
+end(struct s3_multipart *multipart, int64_t late, struct failure *why)
 {
-	scoped(failure_done) struct failure why = FAILURE_INIT;
+	bool there = true;
 	scoped_free char *query = s3_multipart_query(multipart, 0);
 	const struct s3_request request = {.operation = "AbortMultipartUpload",
 	                                   .method = "DELETE",
 	                                   .key = multipart->key,
 	                                   .query = query};
-	for (int i = 0; i < ABORT_TRIES && why.code == FAILURE_NONE; i++) {
+	for (int i = 0; i < ABORT_TRIES && there; i++) {
 		scoped(http_answer_done) struct http_answer answer = HTTP_ANSWER_INIT;
-		ask_shortly(multipart->store, &request, late, &answer, &why);
+		there = ask_shortly(multipart->store, &request, late, &answer, why);
 	}
+	bool ended = there || why->code == FAILURE_NOT_FOUND;
+	if (ended)
+		failure_clear(why);
 	free_pointer(&multipart->id);
+	return ended;
 }
 
 void
 s3_multipart_abort(struct s3_multipart *multipart)
 {
-	abort_until(multipart, clock_ms() + ABORT_TIME);
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	if (!end(multipart, clock_ms() + ABORT_TIME, &why))
+		failure_clear(&why);
 }
 
 /* The ids of a key's uploads. */
@@ -176,10 +181,9 @@ note_upload(const struct s3_found *found, void *data)
 		strings_add(&finding->ids, found->id);
 }
 
-static void
-find_uploads(struct s3_store *store, struct finding *finding, int64_t late)
+static bool
+find_uploads(struct s3_store *store, struct finding *finding, int64_t late, struct failure *why)
 {
-	scoped(failure_done) struct failure why = FAILURE_INIT;
 	scoped(http_answer_done) struct http_answer answer = HTTP_ANSWER_INIT;
 	scoped(text_done) struct text query = TEXT_INIT;
 	text_add_string(&query, "prefix=");
@@ -187,24 +191,30 @@ find_uploads(struct s3_store *store, struct finding *finding, int64_t late)
 	text_add_string(&query, "&uploads=");
 	const struct s3_request request = {
 	    .operation = "ListMultipartUploads", .method = "GET", .query = text_string(&query)};
-	ask_shortly(store, &request, late, &answer, &why);
-	if (why.code == FAILURE_NONE && !s3_each_upload(&answer.body, note_upload, finding, &why))
-		strings_done(&finding->ids);
+	return ask_shortly(store, &request, late, &answer, why)
+	       && s3_each_upload(&answer.body, note_upload, finding, why);
 }
 
-void
-s3_multipart_abort_all(struct s3_store *store, const char *key, const char *but_id)
+bool
+s3_multipart_end_all(struct s3_store *store, const char *key, struct failure *why)
 {
 	scoped_free char *full = s3_full_key(s3_settings(store->s3), key);
 	struct finding finding = {.key = full};
 	int64_t late = clock_ms() + ABORT_TIME;
-	find_uploads(store, &finding, late);
-	for (size_t i = 0; i < finding.ids.count && clock_ms() < late; i++) {
-		if (strings_equal(finding.ids.items[i], but_id))
-			continue;
+	bool good = find_uploads(store, &finding, late, why);
+	for (size_t i = 0; good && i < finding.ids.count; i++) {
 		scoped(s3_multipart_done) struct s3_multipart multipart = {
 		    .store = store, .key = key, .id = copy_string(finding.ids.items[i])};
-		abort_until(&multipart, late);
+		good = end(&multipart, late, why);
 	}
 	strings_done(&finding.ids);
+	return good;
+}
+
+void
+s3_multipart_abort_all(struct s3_store *store, const char *key)
+{
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	if (!s3_multipart_end_all(store, key, &why))
+		failure_clear(&why);
 }

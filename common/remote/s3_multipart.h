@@ -29,9 +29,10 @@ bool must_check s3_multipart_complete(struct s3_multipart *multipart, const stru
 /* Until it is gone, within 5 s; its parts must not be under way any more. What cannot be ended is
  * left to the bucket's lifecycle rules. */
 void s3_multipart_abort(struct s3_multipart *multipart);
-/* Ends all uploads of that key (but the one of that id, unless NULL) as far as that can be done in
- * 5 s. */
-void s3_multipart_abort_all(struct s3_store *store, const char *key, const char *but_id);
+/* Ends all uploads of that key, within 5 s together. */
+bool must_check s3_multipart_end_all(struct s3_store *store, const char *key, struct failure *why);
+/* As far as that can be done. */
+void s3_multipart_abort_all(struct s3_store *store, const char *key);
 
 /* An ETag fit for a header and a document, into ret; FAILURE_BAD_ANSWER. */
 bool must_check s3_etag_copy(const char *etag, char ret[STORE_VERSION], struct failure *why);

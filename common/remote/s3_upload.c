@@ -36,7 +36,7 @@ s3_upload_begin(struct store *base, const char *key, const struct store_put *put
 	upload->slot = allocate(upload->slots * sizeof *upload->slot);
 	upload->memory = allocate_large(upload->slots * upload->part_size);
 	for (size_t i = 0; put->earlier && i < put->earlier->count; i++)
-		s3_multipart_abort_all(store, put->earlier->items[i], NULL);
+		s3_multipart_abort_all(store, put->earlier->items[i]);
 	*ret = &upload->upload;
 	return true;
 }
@@ -57,7 +57,7 @@ s3_upload_drop(struct store_upload *base)
 	if (upload->multipart.id)
 		s3_multipart_abort(&upload->multipart);
 	if (upload->in_doubt && !upload->once)
-		s3_multipart_abort_all(upload->store, upload->key, NULL);
+		s3_multipart_abort_all(upload->store, upload->key);
 	s3_multipart_done(&upload->multipart);
 	digest_drop(&upload->digest);
 	failure_done(&upload->why);
@@ -352,7 +352,7 @@ static void
 end_others(struct s3_upload *upload)
 {
 	if (upload->once || upload->in_doubt)
-		s3_multipart_abort_all(upload->store, upload->key, NULL);
+		s3_multipart_abort_all(upload->store, upload->key);
 	upload->in_doubt = false;
 }
 

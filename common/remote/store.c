@@ -259,6 +259,13 @@ store_upload_finish(struct store_upload **upload, struct store_object *ret_objec
 	return finished;
 }
 
+bool
+store_end_uploads(struct store *store, const char *key, struct failure *why)
+{
+	return check_key(key, why)
+	       && (!store->body->end_uploads || store->body->end_uploads(store, key, why));
+}
+
 void
 store_upload_drop(struct store_upload **upload)
 {

@@ -8,6 +8,7 @@
 #include "s3_address.h"
 #include "s3_answers.h"
 #include "s3_get.h"
+#include "s3_multipart.h"
 #include "s3_object.h"
 #include "s3_upload.h"
 
@@ -154,6 +155,14 @@ set_sha256(struct store *base, const char *key, const char *sha256, struct failu
 	       && has_sha256(key, &before, &after, sha256, why);
 }
 
+/* ---- what others left ---- */
+
+static bool
+end_uploads(struct store *base, const char *key, struct failure *why)
+{
+	return s3_multipart_end_all(s3_store_of(base), key, why);
+}
+
 const struct store_body store_s3 = {
     .type = "s3",
     .check = s3_address_check,
@@ -169,4 +178,5 @@ const struct store_body store_s3 = {
     .fill = s3_upload_fill,
     .finish = s3_upload_finish,
     .drop = s3_upload_drop,
+    .end_uploads = end_uploads,
 };

@@ -104,6 +104,8 @@ bool must_check store_upload_write(struct store_upload *upload, const void *byte
                                    struct failure *why);
 bool must_check store_upload_finish(struct store_upload **upload, struct store_object *ret_object,
                                     struct failure *why);
+/* Ends the uploads of that key that were begun and not finished, also those of others. */
+bool must_check store_end_uploads(struct store *store, const char *key, struct failure *why);
 /* For scoped(): given up if not finished. */
 void store_upload_drop(struct store_upload **upload);
 

@@ -32,6 +32,8 @@ struct store_body {
 	bool (*finish)(struct store_upload *upload, struct store_object *ret_object,
 	               struct failure *why);
 	void (*drop)(struct store_upload *upload); /* frees it, finished or not */
+	/* NULL: none is ever left. */
+	bool (*end_uploads)(struct store *store, const char *key, struct failure *why);
 };
 
 struct store {

@@ -1,6 +1,8 @@
 """Programs that are killed at a chosen one of their system calls: see tests/fixtures/kill_points.c."""
 import collections
+import fcntl
 import json
+import os
 
 from programs import BUILD
 
@@ -27,10 +29,11 @@ class Killer:
         """Of a program that records its points."""
         return {**self.environment, "MOOLLOY_KILL_RECORD": str(self.record_file)}
 
-    def plan(self, role, number, whom="self"):
+    def plan(self, role, number, whom="self", pattern=""):
+        """pattern: only points count whose "CALL WHAT" is so ("send POST *"); "": all do."""
         self.serial += 1
         fresh = self.plan_file.with_name("fresh")
-        fresh.write_text(f"{role} {number} {whom} {self.serial}\n")
+        fresh.write_text(f"{role} {number} {whom} {self.serial} {pattern}\n")
         fresh.rename(self.plan_file)
 
     def fell(self):
@@ -63,3 +66,23 @@ def steps(points):
             found.setdefault(step, [])
         found[list(found)[-1]].append(point)
     return found
+
+
+# ---- what must be true in the end ----
+
+def check_worker(worker):
+    """Nothing waits, nothing is parked, and only attempts that failed have left a directory."""
+    worker.wait_until_idle()
+    assert not os.listdir(worker.state / "claims")
+    assert not os.listdir(worker.state / "outbox")
+    assert not os.listdir(worker.state / "parked")
+    for directory in (worker.state / "jobs").iterdir():
+        outcome = directory / "outcome.json"
+        assert not outcome.exists() or not json.loads(outcome.read_text())["success"], directory
+
+
+def check_locks(site):
+    """Whoever wants a lock gets it, once the workers are stopped."""
+    for path in site.path.rglob("lock"):
+        with open(path) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

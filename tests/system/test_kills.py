@@ -1,7 +1,6 @@
 """Workers and the dashboard are killed (SIGKILL) wherever it might hurt: at step boundaries, within
 steps, and between any two changes of what lies on disk. Nothing is lost, nothing done twice unseen."""
 import collections
-import fcntl
 import hashlib
 import json
 import os
@@ -10,7 +9,7 @@ import re
 import pytest
 
 import models
-from kill_points import Killer, steps
+from kill_points import Killer, check_locks, check_worker, steps
 from make_repository import commit_change
 from programs import wait_for
 from workers import processes_of
@@ -83,25 +82,6 @@ def check_store(site):
     left = [name for name in files_below(site.store) - named
             if name.split(".")[0] not in lost and not name.startswith("models/")]
     assert not left
-
-
-def check_worker(worker):
-    """Nothing waits, nothing is parked, and only attempts that failed have left a directory."""
-    worker.wait_until_idle()
-    assert not os.listdir(worker.state / "claims")
-    assert not os.listdir(worker.state / "outbox")
-    assert not os.listdir(worker.state / "parked")
-    for directory in (worker.state / "jobs").iterdir():
-        outcome = directory / "outcome.json"
-        assert not outcome.exists() or not json.loads(outcome.read_text())["success"], directory
-
-
-def check_locks(site):
-    """Whoever wants a lock gets it."""
-    for path in site.path.rglob(".uploads"):
-        with open(path / "probe", "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.unlink(path / "probe")
 
 
 def check_finishes(site):
@@ -214,6 +194,7 @@ def test_killed_anywhere(new_site, unpopulated, kind):
     check_worker(work.worker)
     check_finishes(site)
     check_store(site)
+    work.worker.stop()
     check_locks(site)
 
 

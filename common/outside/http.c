@@ -288,6 +288,14 @@ transfer_done(struct transfer *transfer)
 
 /* ---- curl's results ---- */
 
+/* A server that goes away says nothing of certificates; curl has one result for both. */
+static bool
+broke_in_handshake(const struct transfer *transfer)
+{
+	return strstr(transfer->error, "SSL_connect: ")
+	       || strstr(transfer->error, "unexpected eof");
+}
+
 static enum failure_code
 code_from_curl(const struct transfer *transfer, CURLcode result)
 {
@@ -298,8 +306,9 @@ code_from_curl(const struct transfer *transfer, CURLcode result)
 		curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME, &total);
 		return total * 1000 >= (double)transfer->stall_ms ? FAILURE_STALLED
 		                                                  : FAILURE_NETWORK;
-	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CONNECT_ERROR:
+		return broke_in_handshake(transfer) ? FAILURE_NETWORK : FAILURE_TLS;
+	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_SSL_ISSUER_ERROR:

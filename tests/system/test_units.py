@@ -65,7 +65,16 @@ def test_a_workers_unit_leaves_what_its_box_needs(kind):
 def test_an_instance_differs_in_its_name_only(kind):
     text = (TOP / f"systemd/moolloy-{kind}-worker@.service").read_text()
     single = (TOP / f"systemd/moolloy-{kind}-worker.service").read_text()
-    assert text.replace(" --instance=%i", "").replace("worker %i", "worker") == single
+    for name in " --instance=%i", " %i", "@%i":
+        text = text.replace(name, "")
+    assert text == single
+
+
+@pytest.mark.parametrize("kind", ["build", "run"])
+def test_a_reload_can_fail(kind):
+    """A signal would be sent, whatever the worker makes of the new configuration."""
+    assert ("ExecReload=/usr/local/bin/moolloy-workerctl reload "
+            f"{kind}-worker@%i\n") in (TOP / f"systemd/moolloy-{kind}-worker@.service").read_text()
 
 
 def test_both_kinds_of_workers_run_alike():

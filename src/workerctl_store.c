@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "outside/child.h"
 #include "remote/store.h"
 #include "work/config.h"
 
@@ -170,6 +171,8 @@ store_call(const struct store_call *call, struct failure *why)
 {
 	const struct sigaction action = {.sa_handler = on_signal};
 	struct store_settings settings = {0};
+	child_hide_memory();
+	signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to connections that are gone */
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	if (!call->key)

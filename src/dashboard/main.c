@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "config.h"
 #include "database.h"
+#include "outside/child.h"
 #include "outside/loop.h"
 #include "remote/credentials.h"
 #include "routes.h"
@@ -278,6 +279,7 @@ configure_and_act(const struct options *options, struct failure *why)
 int
 main(int argc, char **argv)
 {
+	child_hide_memory();
 	struct options options = {};
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	bool good = read_options(argc, argv, &options, &why)

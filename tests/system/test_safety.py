@@ -223,11 +223,11 @@ def test_secrets_go_nowhere(spied, kind):
     assert not [secret for secret in SECRETS if secret in shown]
 
 
-def test_the_memory_of_a_worker_is_its_own(new_site, busy):
+def test_the_memory_of_a_program_is_its_own(new_site, busy):
     """Not even its own user may look into it, or into the runner (root may)."""
     site = new_site(workers=["run"])
     busy(site)
-    for pid in (site.run_worker.pid, site.run_worker.runner()):
+    for pid in (site.run_worker.pid, site.run_worker.runner(), site.dashboard.process.pid):
         if os.getuid() == 0:
             assert os.stat(f"/proc/{pid}/environ").st_uid == 0
         else:

@@ -428,6 +428,9 @@ def test_a_stalled_download_is_stopped(store):
     rule = store.proxy.fault(Stall(at="middle"), method="GET")
     process = store.start("get", "a", store.directory / "got")
     wait_for(lambda: rule.applied, "the request")
+    # Nor does it die of a connection that TLS writes to when it is gone.
+    ignored = re.search(r"SigIgn:\s*(\w+)", pathlib.Path(f"/proc/{process.pid}/status").read_text())
+    assert int(ignored.group(1), 16) >> (signal.SIGPIPE - 1) & 1
     process.send_signal(signal.SIGTERM)
     assert process.wait(DEADLINE) == 75
     assert "[cancelled]" in process.communicate()[1]

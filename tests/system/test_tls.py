@@ -57,6 +57,14 @@ def test_handshakes_that_break(store, front):
     assert front.cut == 0 and store.stored("a") == b"abc"
 
 
+def test_uploads_that_break(store, front):
+    front.broken = 2
+    content = os.urandom(8 << 20)
+    errors, code = store.put("a", content, replace=True)
+    assert code is None, errors
+    assert front.broken == 0 and store.stored("a") == content
+
+
 def test_a_job(new_site, sqs_server, s3_server, front, authorities, jar, tmp_path):
     ours, strange = (str(authority) for authority in authorities)
     with TlsFront(sqs_server.port, authorities[0]) as sqs_front:

@@ -20,11 +20,11 @@ def make_authority(directory, name):
 
 
 class TlsFront:
-    """cut: so many connections are closed before anything is said on them,
-    by FIN or RST."""
+    """cut: so many connections are closed before anything is said on them, by FIN or RST. broken: so
+    many end in the middle of a request's body."""
 
     def __init__(self, port, pem):
-        self.target, self.cut, self.served = port, 0, 0
+        self.target, self.cut, self.broken, self.served = port, 0, 0, 0
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem)
         self.loop = asyncio.new_event_loop()
@@ -47,6 +47,11 @@ class TlsFront:
 
     async def serve(self, reader, writer):
         self.served += 1
+        if self.broken:
+            self.broken -= 1
+            await reader.readexactly(PIECE)
+            writer.transport.abort()
+            return
         await join(reader, writer, self.target)
 
     async def end(self):

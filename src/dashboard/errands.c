@@ -6,21 +6,26 @@
 #include "base/text.h"
 #include "outside/background.h"
 
+/* Each takes a thread, connections, memory for the parts of what it stores, and room in /var/tmp
+ * for what it fetches; and anybody may ask. */
+#define AT_ONCE 8
+
 struct errands {
 	struct loop *loop;
 	const struct store_settings *store;
 	atomic_bool ending;
-	struct running *running;
+	struct running *running; /* and waiting, the last that came first */
+	int under_way;
 };
 
-/* An errand under way. */
+/* An errand. */
 struct running {
 	struct errands *errands;
 	struct running *next, **link;
 	struct request *request;
 	struct errand errand;
-	struct background *background;
-	struct failure why; /* of the work */
+	struct background *background; /* NULL: it waits for its turn */
+	struct failure why;            /* of the work */
 };
 
 static bool
@@ -55,10 +60,8 @@ answer(struct running *running)
 }
 
 static void
-end(void *data)
+free_running(struct running *running)
 {
-	struct running *running = data;
-	background_drop(&running->background);
 	*running->link = running->next;
 	if (running->next)
 		running->next->link = running->link;
@@ -66,6 +69,39 @@ end(void *data)
 	running->errand.drop(running->errand.data);
 	failure_done(&running->why);
 	free(running);
+}
+
+static void begin_next(struct errands *errands);
+
+static void
+end(void *data)
+{
+	struct running *running = data;
+	struct errands *errands = running->errands;
+	background_drop(&running->background);
+	errands->under_way--;
+	free_running(running);
+	begin_next(errands);
+}
+
+static struct running *
+longest_waiting(const struct errands *errands)
+{
+	struct running *found = NULL;
+	for (struct running *at = errands->running; at; at = at->next)
+		if (!at->background)
+			found = at;
+	return found;
+}
+
+static void
+begin_next(struct errands *errands)
+{
+	struct running *next = longest_waiting(errands);
+	if (!next || errands->under_way == AT_ONCE || atomic_load(&errands->ending))
+		return;
+	errands->under_way++;
+	next->background = background_start(errands->loop, work, end, next);
 }
 
 struct errands *
@@ -83,8 +119,14 @@ errands_free(struct errands **errands)
 	if (!*errands)
 		return;
 	atomic_store(&(*errands)->ending, true);
-	while ((*errands)->running)
-		end((*errands)->running);
+	for (struct running *running; (running = (*errands)->running);) {
+		if (running->background) {
+			end(running);
+			continue;
+		}
+		fail(&running->why, FAILURE_SERVER, "the dashboard stops");
+		free_running(running);
+	}
 	free_pointer(errands);
 }
 
@@ -101,5 +143,5 @@ errands_run(struct errands *errands, struct request *request, const struct erran
 		running->next->link = &running->next;
 	errands->running = running;
 	request_wait(request);
-	running->background = background_start(errands->loop, work, end, running);
+	begin_next(errands);
 }

@@ -1,6 +1,7 @@
 /*
  * What handlers want of the store. It may be far away and slow, and the loop must not wait: the
- * request waits, while a thread of its own does the work with a store of its own.
+ * request waits, while a thread of its own does the work with a store of its own. A few go on at a
+ * time, the others wait for their turn.
  */
 #ifndef DASHBOARD_ERRANDS_H
 #define DASHBOARD_ERRANDS_H

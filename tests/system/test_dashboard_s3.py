@@ -1,4 +1,6 @@
 """Our dashboard with its models and results in S3: it serves others while the store is slow."""
+import concurrent.futures
+import pathlib
 import socket
 
 import pytest
@@ -7,10 +9,10 @@ from fault_proxy import Stall, s3_error
 from programs import DEADLINE, wait_for
 
 
-def proxied(new_site, s3_proxy):
+def proxied(new_site, s3_proxy, **settings):
     """A site whose dashboard reaches S3 by way of the proxy."""
     site = new_site(store="s3", workers=[])
-    site.objects.settings["store.endpoint"] = s3_proxy.endpoint
+    site.objects.settings |= {"store.endpoint": s3_proxy.endpoint, **settings}
     assert site.dashboard.stop() == 0
     site.dashboard = site.start_dashboard(None)
     return site
@@ -43,6 +45,23 @@ def test_others_are_served_while_the_store_is_silent(new_site, s3_proxy, archive
         # Nor does it wait for ever to stop.
         assert site.dashboard.stop() == 0
     site.dashboard.start()
+
+
+def test_a_crowd_takes_turns(new_site, s3_proxy, archive):
+    """Whoever asks for downloads cannot make the dashboard start threads without end."""
+    site = proxied(new_site, s3_proxy, **{"store.stall-timeout": "1s"})
+    file = archive()
+    model = site.add_model("model", file, ci=False)
+    s3_proxy.fault(Stall(at="headers"), "GET", r"/models/", times=None)
+    get = site.dashboard.get
+    with concurrent.futures.ThreadPoolExecutor(20) as crowd:
+        answers = [crowd.submit(get, f"/models/{model}/download") for _ in range(20)]
+        wait_for(lambda: len(s3_proxy.requests("GET", r"/models/")) >= 8, "the first ones")
+        assert get("/").status == 200
+        most = len(list(pathlib.Path(f"/proc/{site.dashboard.process.pid}/task").iterdir()))
+        s3_proxy.clear()
+        assert all(answer.result().body == file.read_bytes() for answer in answers)
+    assert most <= 9
 
 
 def test_a_store_that_refuses(new_site, s3_proxy, archive):

@@ -75,3 +75,10 @@ aws_signature(const struct aws_keys *keys, const char *service, const char *regi
 	                               .secret = keys->secret,
 	                               .token = keys->token};
 }
+
+char *
+aws_endpoint(const char *service, const char *region)
+{
+	return format("https://%s.%s.amazonaws.com%s", service, region,
+	              starts_with(region, "cn-") ? ".cn" : "");
+}

@@ -73,7 +73,7 @@ static struct queue *
 open_queue(const struct queue_access *access)
 {
 	struct sqs_queue *queue = allocate(sizeof *queue);
-	scoped_free char *usual = format("https://sqs.%s.amazonaws.com", access->region);
+	scoped_free char *usual = aws_endpoint("sqs", access->region);
 	const struct sqs_access way = {.client = access->client,
 	                               .credentials = access->credentials,
 	                               .endpoint = access->endpoint ? access->endpoint : usual,

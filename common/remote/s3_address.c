@@ -108,19 +108,11 @@ is_path_style(const struct store_settings *settings)
 	return settings->endpoint || strchr(settings->bucket, '.');
 }
 
-static char *
-endpoint_of(const struct store_settings *settings)
-{
-	if (settings->endpoint)
-		return copy_string(settings->endpoint);
-	return format("https://s3.%s.amazonaws.com%s", settings->region,
-	              starts_with(settings->region, "cn-") ? ".cn" : "");
-}
-
 char *
 s3_bucket_url(const struct store_settings *settings)
 {
-	scoped_free char *endpoint = endpoint_of(settings);
+	scoped_free char *endpoint = settings->endpoint ? copy_string(settings->endpoint)
+	                                                : aws_endpoint("s3", settings->region);
 	const char *host = host_of(endpoint);
 	if (is_path_style(settings))
 		return format("%s/%s", endpoint, settings->bucket);

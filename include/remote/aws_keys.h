@@ -37,5 +37,8 @@ bool must_check aws_settings_check(const struct aws_settings *settings, struct f
 /* The keys as a signature over requests; borrows all. */
 struct http_signature aws_signature(const struct aws_keys *keys, const char *service,
                                     const char *region);
+/* AWS's own server of that service in that region, "https://sqs.eu-west-1.amazonaws.com"; malloc'd.
+ */
+char *aws_endpoint(const char *service, const char *region);
 
 #endif

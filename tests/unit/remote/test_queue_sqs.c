@@ -249,6 +249,11 @@ what_suits_sqs(void **state)
 	assert_int_equal(queue_lease_ms(queue), 2000);
 	assert_int_equal(queue_unclaimed_ms(queue), 2000);
 	assert_int_equal(queue_hide_limit_ms(queue), 5000);
+	assert_string_equal(queue_server(queue), "https://sqs.eu-west-1.amazonaws.com");
+	queue_close(&queue);
+	access.region = "cn-north-1";
+	assert_true(queue_open("sqs", &access, &queue, NULL));
+	assert_string_equal(queue_server(queue), "https://sqs.cn-north-1.amazonaws.com.cn");
 	queue_close(&queue);
 	site_close(&site);
 }

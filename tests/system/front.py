@@ -23,6 +23,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         front = self.server.front
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         mode = front.mode(self.path)
+        if mode == "silence":
+            front.over.wait()
+            self.close_connection = True
+            return
         status = self.pass_on(body) if mode == "pass" else self.say(ANSWERS[mode])
         front.seen.append(Seen(self.path, mode, status))
 
@@ -70,12 +74,14 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Front:
-    """mode(path): "pass", or one of ANSWERS. seen: the requests that were answered, in their order."""
+    """mode(path): "pass", "silence", or one of ANSWERS. seen: the requests that were answered, in their
+    order."""
 
     def __init__(self, dashboard):
         self.port = dashboard.port
         self.mode = lambda path: "pass"
         self.seen = []
+        self.over = threading.Event()
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.front = self
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
@@ -86,6 +92,7 @@ class Front:
         return self
 
     def __exit__(self, *_):
+        self.over.set()
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()

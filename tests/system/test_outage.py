@@ -70,7 +70,12 @@ def test_the_dashboard_is_away_for_two_days(site, request_run):
         worker.launch()
         pass_two_days(front, [mode for mode in ANSWERS if mode != "500"])
         assert worker.status()["outbox"] == JOBS * LETTERS
+        lived = len(front.seen)
         front.mode = lambda path: "500" if path == poisoned else "pass"
+        wait_for(lambda: any(seen.path == poisoned for seen in front.seen[lived:]), "the refusal",
+                 LONGEST_RETRY * 2)
+        # It may have been the last one: only what succeeds later shows that it is not the dashboard.
+        request_run()
         worker.wait_until_idle(LONGEST_RETRY * 2)
         told = [seen.path for seen in front.seen if seen.mode == "pass" and tells(seen.path)]
         for job, model in jobs.items():
@@ -96,6 +101,27 @@ def test_a_worker_that_finds_no_dashboard(site, request_run, mode):
         front.mode = lambda path: "pass"
         assert site.wait_for_job(id=request_run())["correct"] == 1
         worker.wait_until_idle()
+        worker.stop()
+
+
+def test_a_dashboard_that_is_silent_about_reports(site, request_run):
+    """It holds as many letters as go at once, for as long as an answer is waited for. Nothing else is
+    held up: jobs, heartbeats, the end."""
+    with Front(site.dashboard) as front:
+        worker = site.add_worker("run", **{"dashboard.url": front.url, "heartbeat-period": "1s"})
+        worker.start()
+        front.mode = lambda path: "silence" if tells(path) else "pass"
+        jobs = [request_run() for _ in range(JOBS)]
+        worker.wait_until(lambda status: status["outbox"] == JOBS * LETTERS, "all jobs done")
+        answered = len(front.seen)
+        wait_for(lambda: any(seen.path.endswith("/heartbeat") for seen in front.seen[answered:]),
+                 "a heartbeat")
+        worker.stop()
+        assert not any(site.job(job)["finished_at"] for job in jobs)
+        front.mode = lambda path: "pass"
+        worker.start()
+        worker.wait_until_idle()
+        assert all(site.job(job)["correct"] == 1 for job in jobs)
         worker.stop()
 
 

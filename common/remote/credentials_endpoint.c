@@ -129,13 +129,23 @@ instance_base(void)
 	return base;
 }
 
+/* Whoever knows the path gets the keys. */
+static char *
+without_path(const char *url)
+{
+	const char *host = strstr(url, "://") + strlen("://");
+	return format("%.*s", (int)(host + strcspn(host, "/?#") - url), url);
+}
+
 char *
 credentials_endpoint_describe(void)
 {
 	struct failure why = FAILURE_INIT;
 	scoped_free char *container = container_url(&why);
-	if (container)
-		return format("container %.*s", (int)strcspn(container, "?#"), container);
+	if (container) {
+		scoped_free char *shown = without_path(container);
+		return format("container %s", shown);
+	}
 	if (why.code != FAILURE_NONE)
 		return format("none: %s", why.message);
 	scoped_free char *instance = instance_base();
@@ -221,16 +231,25 @@ free_asking(struct credentials_asking *asking)
 	free(asking);
 }
 
+/* "GET http://HOST/PATH: 404": what comes after the address. */
+static const char *
+without_request(const char *message)
+{
+	const char *url = strstr(message, " http"), *end = strstr(message, ": ");
+	return url && end && url < end ? end + strlen(": ") : message;
+}
+
 static void
 end(struct credentials_asking *asking, const struct failure *why)
 {
+	scoped_free char *shown = without_path(asking->url);
 	struct aws_keys keys = asking->keys;
 	struct failure told = FAILURE_INIT;
 	credentials_asked *done = asking->done;
 	void *data = asking->data;
 	if (why)
-		fail(&told, FAILURE_CREDENTIALS, "no keys at hand, and none from the %s: %s",
-		     asking->who, why->message);
+		fail(&told, FAILURE_CREDENTIALS, "no keys at hand, and none from the %s: %s (%s)",
+		     asking->who, without_request(why->message), shown);
 	else
 		asking->keys = (struct aws_keys)AWS_KEYS_INIT;
 	free_asking(asking);

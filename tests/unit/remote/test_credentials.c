@@ -65,9 +65,9 @@ test_order(void **state)
 	setenv("AWS_EC2_METADATA_DISABLED", "false", 1);
 	expect_source(&settings, "instance http://169.254.169.254");
 	setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://localhost:80/x?secret", 1);
-	expect_source(&settings, "container http://localhost:80/x");
+	expect_source(&settings, "container http://localhost:80");
 	setenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/x", 1);
-	expect_source(&settings, "container http://169.254.170.2/v2/x");
+	expect_source(&settings, "container http://169.254.170.2");
 	setenv("CREDENTIALS_DIRECTORY", unit_directory, 1);
 	write_file("aws-credentials", "default", "AKIA2");
 	expect_source(&settings, systemd);
@@ -434,7 +434,9 @@ test_old_keys_are_used_while_renewing_fails(void **state)
 		assert_true(http_work(world.client, clock_ms() + 20, NULL, NULL));
 	}
 	assert_false(held);
-	assert_non_null(strstr(world.why.message, "none from the container's endpoint: GET"));
+	/* The path is as good as the keys. */
+	assert_non_null(strstr(world.why.message, "none from the container's endpoint: "));
+	assert_null(strstr(world.why.message, "GET "));
 	close_world(&world);
 	assert_true(world.server.asked >= 3);
 	world_done(&world);

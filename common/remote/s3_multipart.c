@@ -7,8 +7,8 @@
 #include "s3_address.h"
 #include "s3_answers.h"
 
-#define ABORT_TIME  5000 /* ms for ending uploads, few or many */
-#define ABORT_TRIES 3    /* a part that was under way may come to lie there after the first */
+#define ABORT_TIME  10000 /* ms for ending uploads, few or many */
+#define ABORT_TRIES 3     /* a part that was under way may come to lie there after the first */
 
 void
 s3_multipart_done(struct s3_multipart *multipart)

@@ -25,7 +25,7 @@ RUN = {"run.java": "/bin/sh",
 SMALL = "echo $$ >out"
 LARGE = "dd if=/dev/urandom of=out bs=1M count=17 status=none"  # nothing makes it smaller: 4 parts
 SLOW = "sleep 1.2"  # more than a third of a lease
-SLOWER = "sleep 2.2"  # more than two thirds
+SLOWER = "sleep 2.7"  # more than two thirds
 
 # Where blows fall: a role, and which of its calls (see kill_points.c), in a job that does that.
 Place = collections.namedtuple("Place", "role call number does", defaults=[1, SMALL])

@@ -292,8 +292,12 @@ transfer_done(struct transfer *transfer)
 static bool
 broke_in_handshake(const struct transfer *transfer)
 {
-	return strstr(transfer->error, "SSL_connect: ")
-	       || strstr(transfer->error, "unexpected eof");
+	static const char *const signs[] = {"SSL_connect: ", "unexpected eof",
+	                                    "Recv failure: ", "Send failure: "};
+	for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+		if (strstr(transfer->error, signs[i]))
+			return true;
+	return false;
 }
 
 static enum failure_code

@@ -129,26 +129,28 @@ run: {{java: /usr/bin/python3, jvm-options: [-c, "exec(open('../model/make.py').
     def aws(self, *more):
         return ["aws", "s3", "cp", "--quiet", "--endpoint-url", self.server.endpoint, *more]
 
-    def ours(self, verb, file):
-        return [self.build / "moolloy-workerctl", "--config", self.config, "store", verb, "ours", file]
+    def ours(self, verb, key, file):
+        return [self.build / "moolloy-workerctl", "--config", self.config, "store", verb, key, file]
 
     def uploads(self, file, sha256):
         """{program: the commands that upload the file}; curl hashes it first, for the signature."""
         bucket = self.server.bucket
         return {"curl": [["openssl", "dgst", "-sha256", file],
-                         self.curl("-T", file, "-H", f"x-amz-content-sha256: {sha256}")],
+                         self.curl("-T", file, "-H", f"x-amz-content-sha256: {sha256}",
+                                   "-H", f"x-amz-meta-sha256: {sha256}")],
                 "aws": [self.aws(file, f"s3://{bucket}/aws")],
                 "s3cmd": [self.s3cmd("put", file, f"s3://{bucket}/s3cmd")],
                 "rclone": [["rclone", "copyto", "--s3-no-check-bucket", file, f"bench:{bucket}/rclone"]],
-                "ours": [self.ours("put", file)]}
+                "ours": [self.ours("put", "ours", file)]}
 
     def downloads(self):
+        """All of the same object, curl's: in parts, as the others left theirs, a server reads one otherwise."""
         bucket, back = self.server.bucket, self.back
         return {"curl": [self.curl("-o", back, "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD")],
-                "aws": [self.aws(f"s3://{bucket}/aws", back)],
-                "s3cmd": [self.s3cmd("get", "--force", f"s3://{bucket}/s3cmd", back)],
-                "rclone": [["rclone", "copyto", f"bench:{bucket}/rclone", back]],
-                "ours": [self.ours("get", back)]}
+                "aws": [self.aws(f"s3://{bucket}/curl", back)],
+                "s3cmd": [self.s3cmd("get", "--force", f"s3://{bucket}/curl", back)],
+                "rclone": [["rclone", "copyto", f"bench:{bucket}/curl", back]],
+                "ours": [self.ours("get", "curl", back)]}
 
     def delete(self, program):
         self.server.delete(program)

@@ -120,6 +120,13 @@ format(const char *fmt, ...)
 	return string;
 }
 
+const char *
+environment_value(const char *name)
+{
+	const char *value = getenv(name);
+	return value && value[0] ? value : NULL;
+}
+
 char *
 copy_string(const char *string)
 {

@@ -44,13 +44,6 @@ static void send_request(struct credentials_asking *asking);
 
 /* ---- who is asked ---- */
 
-static const char *
-variable(const char *name)
-{
-	const char *value = getenv(name);
-	return value && value[0] ? value : NULL;
-}
-
 /* Loopback, and where ECS and EKS serve keys. */
 static bool
 is_near(const char *host)
@@ -95,8 +88,8 @@ is_trusted(const char *url)
 static char *
 container_url(struct failure *why)
 {
-	const char *relative = variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-	const char *full = variable("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+	const char *relative = environment_value("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+	const char *full = environment_value("AWS_CONTAINER_CREDENTIALS_FULL_URI");
 	if (relative && relative[0] == '/')
 		return format(CONTAINER_BASE "%s", relative);
 	if (relative)
@@ -116,9 +109,9 @@ container_url(struct failure *why)
 static char *
 instance_base(void)
 {
-	const char *disabled = variable("AWS_EC2_METADATA_DISABLED");
-	const char *named = variable("AWS_EC2_METADATA_SERVICE_ENDPOINT");
-	const char *mode = variable("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
+	const char *disabled = environment_value("AWS_EC2_METADATA_DISABLED");
+	const char *named = environment_value("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+	const char *mode = environment_value("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
 	if (disabled && strcasecmp(disabled, "true") == 0)
 		return NULL;
 	char *base = copy_string(named                                   ? named
@@ -300,8 +293,8 @@ send_request(struct credentials_asking *asking)
 static bool
 add_authorization(struct strings *headers, struct failure *why)
 {
-	const char *path = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-	const char *token = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+	const char *path = environment_value("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+	const char *token = environment_value("AWS_CONTAINER_AUTHORIZATION_TOKEN");
 	struct failure inner = FAILURE_INIT;
 	scoped(text_done) struct text text = TEXT_INIT;
 	if (path && !file_read(AT_FDCWD, path, TOKEN_LIMIT, &text, &inner))

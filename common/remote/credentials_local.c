@@ -16,14 +16,6 @@ struct look {
 	char *where;
 };
 
-/* The variable's value; NULL where it is empty, too. */
-static const char *
-variable(const char *name)
-{
-	const char *value = getenv(name);
-	return value && value[0] ? value : NULL;
-}
-
 /* Three parts that stand somewhere: all that is needed, nothing, or too little. */
 static enum local_finding
 take_parts(struct look *look, const char *where, struct failure *why)
@@ -48,9 +40,9 @@ look_at_settings(struct look *look, struct failure *why)
 static enum local_finding
 look_at_environment(struct look *look, struct failure *why)
 {
-	look->keys.id = copy_string(variable("AWS_ACCESS_KEY_ID"));
-	look->keys.secret = copy_string(variable("AWS_SECRET_ACCESS_KEY"));
-	look->keys.token = copy_string(variable("AWS_SESSION_TOKEN"));
+	look->keys.id = copy_string(environment_value("AWS_ACCESS_KEY_ID"));
+	look->keys.secret = copy_string(environment_value("AWS_SECRET_ACCESS_KEY"));
+	look->keys.token = copy_string(environment_value("AWS_SESSION_TOKEN"));
 	return take_parts(look, "environment", why);
 }
 
@@ -58,7 +50,7 @@ look_at_environment(struct look *look, struct failure *why)
 static const char *
 chosen_profile(const struct look *look)
 {
-	return look->settings->profile ? look->settings->profile : variable("AWS_PROFILE");
+	return look->settings->profile ? look->settings->profile : environment_value("AWS_PROFILE");
 }
 
 /* expected: its absence, or that of the default profile, is a failure. */
@@ -85,9 +77,9 @@ static enum local_finding
 look_at_file(struct look *look, struct failure *why)
 {
 	const char *named = look->settings->credentials_file;
-	const char *home = variable("HOME");
+	const char *home = environment_value("HOME");
 	if (!named)
-		named = variable("AWS_SHARED_CREDENTIALS_FILE");
+		named = environment_value("AWS_SHARED_CREDENTIALS_FILE");
 	if (named)
 		return look_into(look, named, true, why);
 	if (!home)

@@ -47,6 +47,8 @@ void *allocate_large(size_t size);
 /* A malloc'd string, the caller's. */
 char *format(const char *fmt, ...) printf_like(1, 2);
 char *formatv(const char *fmt, va_list args) printf_like(1, 0);
+/* The environment variable's value; NULL where it is empty, too. */
+const char *environment_value(const char *name);
 char *copy_string(const char *string); /* NULL gives NULL */
 
 /* *slot = a copy of string (or NULL); what was there before is freed. */

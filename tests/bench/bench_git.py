@@ -286,7 +286,7 @@ class Bench:
         self.figure("git_tree_vs_worktree", median(trees) / median(worktree), "x",
                     f"step checkout ({median(trees):.2f} s) against git worktree add; at most 0.6")
         self.figure("git_delta_wire_over_pack_bytes", median(wire), "x",
-                    "bytes received against thin pack and list of references; 1 and what the protocol adds")
+                    "bytes received against thin pack and list of references; at most 1")
         self.figure("git_delta_wire_vs_git_fetch", median(fetched), "x", "the same against git fetch into a mirror")
 
     def measure_known(self):

@@ -1,4 +1,5 @@
 """Builds whose commands are a cp: what counts is how the repository got there. The real worker, by run-job."""
+import contextlib
 import functools
 import hashlib
 import itertools
@@ -9,6 +10,7 @@ import tempfile
 
 import make_repository
 
+from git_servers import http_server
 from programs import BUILD
 from workers import LEAKS
 
@@ -95,3 +97,17 @@ def git(repository, *arguments, **more):
 def failure(outcome):
     assert not outcome["success"]
     return outcome["failure"]["code"], outcome["failure"]["step"]
+
+
+@contextlib.contextmanager
+def serving(clone):
+    """The Clone, its repositories served over HTTP: .server, .url."""
+    with http_server(clone.repositories) as server:
+        clone.server, clone.url = server, f"{server.url}/moolloy"
+        yield clone
+
+
+def build(clone, commit=None, **settings):
+    outcome = clone.run(clone.url, ["http"], commit, **settings)
+    assert outcome["success"], clone.log
+    return clone.log

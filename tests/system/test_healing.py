@@ -12,8 +12,7 @@ import time
 import make_repository
 import pytest
 
-from git_clone import Clone, failure, git
-from git_servers import http_server
+from git_clone import Clone, build, failure, git, serving
 from programs import wait_for
 
 MOUNT = ["unshare", *([] if os.getuid() == 0 else ["-r"]), "-m", "sh", "-c"]
@@ -23,16 +22,8 @@ DAY = 24 * 3600
 
 @pytest.fixture
 def served(tmp_path):
-    clone = Clone(tmp_path)
-    with http_server(clone.repositories) as server:
-        clone.server, clone.url = server, f"{server.url}/moolloy"
+    with serving(Clone(tmp_path)) as clone:
         yield clone
-
-
-def build(clone, commit=None, **settings):
-    outcome = clone.run(clone.url, ["http"], commit, **settings)
-    assert outcome["success"], clone.log
-    return clone.log
 
 
 def forget_templates(clone):

@@ -7,7 +7,7 @@ import signal
 import make_repository
 import pytest
 
-from git_clone import Clone, git
+from git_clone import Clone, build, git, serving
 from git_servers import http_server
 from programs import wait_for
 
@@ -18,16 +18,8 @@ def clone(tmp_path):
 
 @pytest.fixture
 def served(clone):
-    """A Clone whose repositories are served: .server, .url."""
-    with http_server(clone.repositories) as server:
-        clone.server, clone.url = server, f"{server.url}/moolloy"
+    with serving(clone):
         yield clone
-
-
-def build(clone, commit=None, **settings):
-    outcome = clone.run(clone.url, ["http"], commit, **settings)
-    assert outcome["success"], clone.log
-    return clone.log
 
 
 def asked(clone):

@@ -4,15 +4,12 @@ import shutil
 import make_repository
 import pytest
 
-from git_clone import Clone, failure, git
-from git_servers import http_server
+from git_clone import Clone, failure, git, serving
 
 
 @pytest.fixture
 def served(tmp_path):
-    clone = Clone(tmp_path)
-    with http_server(clone.repositories) as server:
-        clone.server, clone.url = server, f"{server.url}/moolloy"
+    with serving(Clone(tmp_path)) as clone:
         yield clone
 
 

@@ -262,6 +262,17 @@ was_cancelled(const struct waits *waits, const char *poll)
 	return false;
 }
 
+/* A worker waits once: what it left is not seen by anybody as long as something in between holds
+ * the connection. */
+static void
+end_left_by(struct waits *waits, const char *worker)
+{
+	for (struct wait *wait = waits->first; worker && wait; wait = wait->next)
+		if (strings_equal(wait->worker, worker))
+			wait->deadline = 0;
+	end_old(waits);
+}
+
 void
 waits_add(struct waits *waits, struct request *request, struct wait_wish *wish)
 {
@@ -273,6 +284,7 @@ waits_add(struct waits *waits, struct request *request, struct wait_wish *wish)
 	wait->poll = copy_string(wish->poll);
 	wait->lease_ms = wish->lease_ms;
 	wait->deadline = clock_ms() + wish->wait_ms;
+	end_left_by(waits, wish->worker);
 	bool over = waits->ended || was_cancelled(waits, wish->poll);
 	if (!over && satisfy(waits, wait)) {
 		wait_free(wait);

@@ -20,13 +20,14 @@ void waits_free(struct waits **waits);
 
 struct wait_wish {
 	struct strings queues; /* in order of priority; taken over */
-	const char *worker;    /* or NULL */
+	const char *worker;    /* who waits, once; or NULL */
 	const char *poll;      /* the wait's name, to end it by; or NULL */
 	int64_t wait_ms;       /* 0: look once */
 	int64_t lease_ms;      /* of the message */
 };
 /* Answers the request, now or later: 200 with the message as JSON, or 204 when none came in time.
- * The message of an answer that could not be sent goes back as a handback. */
+ * An earlier wait of the same worker ends with 204. The message of an answer that could not be sent
+ * goes back as a handback. */
 void waits_add(struct waits *waits, struct request *request, struct wait_wish *wish);
 /* Ends the wait of that name, if there is one, with 204. */
 void waits_cancel(struct waits *waits, const char *poll);

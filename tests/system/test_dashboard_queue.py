@@ -31,8 +31,8 @@ def report(message, **more):
 class Waiter:
     """A long poll under way, on a socket of its own, so that the test can hang up or look."""
 
-    def __init__(self, dashboard, *queues, wait=30, poll=None):
-        body = json.dumps({"queues": queues, "worker": "waiter", "poll": poll,
+    def __init__(self, dashboard, *queues, wait=30, poll=None, worker=None):
+        body = json.dumps({"queues": queues, "worker": worker, "poll": poll,
                            "wait_seconds": wait, "lease_seconds": 120})
         self.socket = socket.create_connection(("127.0.0.1", dashboard.port), programs.DEADLINE)
         self.socket.sendall((f"POST /queue/receive HTTP/1.1\r\nHost: localhost\r\n"
@@ -161,6 +161,18 @@ def test_who_hung_up_gets_nothing(dashboard):
     dashboard.push(SHA)
     message = here.answer().json
     assert (message["attempt"], message["handbacks"]) == (1, 0)
+
+
+def test_a_worker_waits_once(dashboard):
+    """What stands between may hold a dead worker's connection, and nobody hears of a host that lost its
+    power: the worker that is back ends what it left."""
+    left, other = Waiter(dashboard, "build", worker="a"), Waiter(dashboard, "build", worker="b")
+    settle(dashboard)
+    back = Waiter(dashboard, "build", worker="a")
+    assert left.answer().status == 204
+    assert is_quiet(other) and is_quiet(back)
+    dashboard.push(SHA, sha(1))
+    assert [waiter.answer().status for waiter in (other, back)] == [200, 200]
 
 
 def test_cancel(dashboard):

@@ -125,6 +125,19 @@ def test_a_dashboard_that_is_silent_about_reports(site, request_run):
         worker.stop()
 
 
+def test_a_dead_worker_s_connection_is_held_by_what_is_between(site, request_run):
+    """The one that takes its place gets the jobs, not the connection."""
+    with Front(site.dashboard) as front:
+        worker = site.add_worker("run", **{"dashboard.url": front.url}).start()
+        assert site.wait_for_job(id=request_run())["correct"] == 1
+        worker.wait_until_idle()
+        worker.kill()
+        worker.start()
+        assert site.wait_for_job(id=request_run())["correct"] == 1
+        worker.wait_until_idle()
+        worker.stop()
+
+
 # ---- hosts that are away ----
 
 @pytest.fixture

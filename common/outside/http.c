@@ -206,6 +206,8 @@ set_safety(struct transfer *transfer, const struct http_request *request)
 	transfer->stall_ms = request->stall_timeout ? request->stall_timeout : STALL_TIMEOUT;
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	/* Whoever ends a request does not wait for a name server that is silent. */
+	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 	curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, bound_silence);
 	curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, transfer);
 	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)request->fresh_connection);

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 
 import make_repository
 import pytest
@@ -225,6 +226,30 @@ def test_a_silent_server_can_be_left(clone, protocol):
         assert any("clone: begins" in line for line in job.stderr)
         job.send_signal(signal.SIGTERM)
         output, log = job.communicate(timeout=8)  # ssh itself would give up after ten seconds
+    assert '"cancelled"' in output, log
+
+
+# Binds the port of name servers, and becomes the program; nobody reads from it.
+SILENT_NAMES = """
+import os, socket, sys
+port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+port.bind(("127.0.0.1", 53))
+port.set_inheritable(True)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_silent_name_server_can_be_left(clone, tmp_path):
+    resolver = tmp_path / "resolv.conf"
+    resolver.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:2\n")
+    clone.prefix = ["bwrap", "--dev-bind", "/", "/", "--unshare-net", "--unshare-user", "--uid", "0",
+                    "--cap-add", "CAP_NET_BIND_SERVICE", "--ro-bind", resolver, os.path.realpath("/etc/resolv.conf"),
+                    sys.executable, "-c", SILENT_NAMES]
+    job = clone.start("http://nowhere.test/x", ["http"], log_level="debug")
+    assert any("clone: begins" in line for line in job.stderr)
+    with open(f"/proc/{job.pid}/task/{job.pid}/children") as children:
+        os.kill(int(children.read()), signal.SIGTERM)
+    output, log = job.communicate(timeout=8)  # the library asks for a minute
     assert '"cancelled"' in output, log
 
 

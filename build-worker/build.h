@@ -24,7 +24,7 @@ struct build_job {
 	bool replace;                    /* lookup: what is stored is damaged */
 	char replaced[STORE_VERSION];    /* lookup: the version of that */
 	struct repository_access access; /* clone */
-	char *token_url;                 /* clone: where the token may be sent */
+	char *token, *token_url;         /* clone: where it may be sent */
 	struct source_how how;           /* clone */
 	struct source source;            /* clone: in use until the job ends */
 	char *tree;                      /* checkout: absolute path of the repository */

@@ -10,6 +10,7 @@ build_job_done(struct build_job *job)
 {
 	store_close(&job->store);
 	free_pointer(&job->key);
+	wipe_string(&job->token);
 	free_pointer(&job->token_url);
 	free_pointer(&job->tree);
 	source_done(&job->source);
@@ -55,6 +56,9 @@ clone_repository(struct build_job *job)
 	job->access = build_config_access(job->config);
 	job->token_url = repository_rewrite_url(&job->config->rewrite, job->config->repository);
 	job->access.token_url = job->token_url;
+	if (!secret_read(&job->config->token, &job->token, &job->why))
+		return fail_within(&job->why, "git.token-file");
+	job->access.token = job->token;
 	job->how = (struct source_how){.url = job->config->repository,
 	                               .cache_directory = job->config->worker.cache_directory,
 	                               .state_directory = job->config->worker.state_directory,

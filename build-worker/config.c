@@ -142,7 +142,6 @@ build_config_access(const struct build_config *config)
 	                                  .ssh_key = config->ssh_key,
 	                                  .ssh_known_hosts = config->known_hosts,
 	                                  .username = config->username,
-	                                  .token = config->token.value,
 	                                  .ca_file = config->ca_file,
 	                                  .stall_timeout = config->stall_timeout};
 }

@@ -33,7 +33,7 @@ extern const struct settings build_settings;
 /* What the table cannot say; with probe also whether the commands' programs and the box are there.
  */
 bool build_config_check(const void *config, bool probe, struct failure *why);
-/* How to reach repositories, as configured, but for token_url; borrowed from the configuration. */
+/* How to reach repositories, as configured, but for the token; borrowed from the configuration. */
 struct repository_access build_config_access(const struct build_config *config);
 /* A command of the list as argv. */
 void build_config_split(const char *command, struct strings *arguments);

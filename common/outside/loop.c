@@ -236,9 +236,3 @@ service_watchdog(void)
 	uint64_t us = 0;
 	return sd_watchdog_enabled(0, &us) > 0 ? (int64_t)(us / 1000) : 0;
 }
-
-const char *
-service_credentials(void)
-{
-	return getenv("CREDENTIALS_DIRECTORY");
-}

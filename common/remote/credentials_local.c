@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/secret.h"
 #include "base/text.h"
-#include "outside/loop.h"
 #include "remote/credentials_file.h"
 
 #define SYSTEMD_CREDENTIAL "aws-credentials"
@@ -27,14 +27,23 @@ take_parts(struct look *look, const char *where, struct failure *why)
 	return aws_keys_check(keys, where, why) ? LOCAL_FOUND : LOCAL_BROKEN;
 }
 
+static bool
+read_part(const char *setting, const struct secret *secret, char **ret, struct failure *why)
+{
+	return secret_read(secret, ret, why) || fail_within(why, "%s", setting);
+}
+
 static enum local_finding
 look_at_settings(struct look *look, struct failure *why)
 {
 	const struct aws_settings *settings = look->settings;
-	look->keys.id = copy_string(settings->access_key.value);
-	look->keys.secret = copy_string(settings->secret_key.value);
-	look->keys.token = copy_string(settings->session_token.value);
-	return take_parts(look, "settings", why);
+	return read_part("aws.access-key-file", &settings->access_key, &look->keys.id, why)
+	               && read_part("aws.secret-key-file", &settings->secret_key,
+	                            &look->keys.secret, why)
+	               && read_part("aws.session-token-file", &settings->session_token,
+	                            &look->keys.token, why)
+	           ? take_parts(look, "settings", why)
+	           : LOCAL_BROKEN;
 }
 
 static enum local_finding

@@ -16,6 +16,7 @@ struct s3 {
 	struct s3_schedule schedule;
 	struct http_client *client;
 	struct credentials *credentials;
+	bool had_keys;         /* that a server took */
 	struct s3_call *calls; /* under way or waiting */
 };
 
@@ -173,18 +174,20 @@ fail_answer(const struct s3_call *call, const struct http_answer *answer,
 	return false;
 }
 
-/* May these keys be the wrong ones by now? Asked once a call. */
+/* May these keys be the wrong ones by now? They are read anew for the next try, which is due at
+ * once the first time. */
 static bool
 renew_keys(struct s3_call *call, const struct s3_error *error)
 {
 	const struct aws_error told = {.code = text_string(&error->code),
 	                               .message = text_string(&error->message)};
-	if (call->renewed || !aws_keys_expired(&told))
+	bool before = call->renewed;
+	if (!aws_keys_expired(&told))
 		return false;
+	credentials_forget(call->s3->credentials);
 	call->renewed = true;
 	call->explaining = false;
-	credentials_forget(call->s3->credentials);
-	return true;
+	return !before;
 }
 
 /* ---- another try? ---- */
@@ -206,12 +209,20 @@ s3_is_passing(enum failure_code code)
 	       || code == FAILURE_BAD_ANSWER;
 }
 
+/* Keys that were good and ran out: whoever gives us some may be late. */
+static bool
+may_get_keys(const struct s3 *s3, enum failure_code code)
+{
+	return code == FAILURE_CREDENTIALS && s3->had_keys;
+}
+
 /* When the next try is due; false: there is to be none. */
 static bool
 next_turn(const struct s3 *s3, struct s3_turns *turns, enum failure_code code, int64_t *ret_due)
 {
 	turns->fresh = code != FAILURE_SERVER;
-	if (!s3_is_passing(code) || ++turns->tries >= s3->schedule.tries)
+	if ((!s3_is_passing(code) && !may_get_keys(s3, code))
+	    || ++turns->tries >= s3->schedule.tries)
 		return false;
 	turns->backoff.first = s3->schedule.first;
 	turns->backoff.cap = s3->schedule.cap;
@@ -267,6 +278,7 @@ on_answer(struct s3_call *call, const struct http_answer *answer)
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	scoped(s3_error_done) struct s3_error error = S3_ERROR_INIT;
 	if (answer->status >= 200 && answer->status < 300) {
+		call->s3->had_keys = true;
 		if (check_good(call, answer, &why))
 			end_call(call, answer, NULL);
 		else
@@ -398,7 +410,7 @@ start_due(struct s3 *s3, const struct tick *tick, struct failure *why)
 			failure_copy(why, &keyless);
 			return false;
 		}
-		end_call(call, NULL, &keyless);
+		fail_try(call, NULL, &keyless);
 	}
 	return true;
 }

@@ -1,14 +1,11 @@
 #include "work/config.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/files.h"
-#include "outside/loop.h"
 #include "outside/yaml.h"
 
 #define CONFIG_LIMIT (64 * 1024)
-#define SECRET_LIMIT 4096
 #define WIDTH        96
 
 void
@@ -215,52 +212,22 @@ struct secrets {
 	bool good;
 };
 
-static char *
-secret_path(const char *name, struct failure *why)
-{
-	if (strchr(name, '/'))
-		return copy_string(name);
-	const char *directory = service_credentials();
-	if (directory)
-		return format("%s/%s", directory, name);
-	fail(why, FAILURE_CONFIGURATION,
-	     "'%s' is no path, and there are no systemd credentials (LoadCredential=)", name);
-	return NULL;
-}
-
-static bool
-read_secret(struct secret *secret, struct failure *why)
-{
-	scoped_free char *path = secret_path(secret->path, why);
-	if (!path)
-		return false;
-	struct stat about;
-	if (stat(path, &about) == 0 && (about.st_mode & S_IROTH))
-		return fail(why, FAILURE_CONFIGURATION, "%s can be read by everyone: chmod o-r it",
-		            path);
-	scoped(text_done) struct text text = TEXT_INIT;
-	struct failure inner = FAILURE_INIT;
-	if (!file_read(AT_FDCWD, path, SECRET_LIMIT, &text, &inner))
-		return fail(why, FAILURE_CONFIGURATION, "%s", inner.message);
-	if (memchr(text_string(&text), '\0', text.length))
-		return fail(why, FAILURE_CONFIGURATION, "%s holds a NUL: it is no text file", path);
-	scoped_free char *value = text_take(&text);
-	value[strcspn(value, "\r\n")] = '\0';
-	if (!value[0])
-		return fail(why, FAILURE_CONFIGURATION, "%s: its first line is empty", path);
-	replace_string(&secret->value, value);
-	return true;
-}
-
 static void
 visit_secret(const struct setting *row, void *data)
 {
 	struct secrets *secrets = data;
 	struct secret *secret = setting_value(row, secrets->config);
-	if (row->type != SETTING_SECRET || !secrets->good || !secret->path)
+	struct failure inner = FAILURE_INIT;
+	char *value = NULL;
+	if (row->type != SETTING_SECRET || !secrets->good)
 		return;
-	secrets->good = read_secret(secret, secrets->why)
-	                || fail_within(secrets->why, "%s", row->name);
+	if (secret_read(secret, &value, &inner)) {
+		wipe_string(&secret->value);
+		secret->value = value;
+		return;
+	}
+	secrets->good = fail(secrets->why, FAILURE_CONFIGURATION, "%s: %s", row->name,
+	                     inner.message);
 }
 
 bool

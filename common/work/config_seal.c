@@ -1,5 +1,4 @@
-/* Configuration handed from the manager to its runner: JSON in a sealed memfd,
- * {"settings":{...},"secrets":{...}}. */
+/* Configuration handed from the manager to its runner: a JSON object in a sealed memfd. */
 #include <string.h>
 #include <sys/mman.h>
 
@@ -11,7 +10,7 @@
 
 struct sealing {
 	const void *config;
-	struct json_t *settings, *secrets; /* borrowed from the object they are in */
+	struct json_t *settings;
 };
 
 static struct json_t *
@@ -34,20 +33,15 @@ seal_row(const struct setting *row, void *data)
 	}
 	scoped_free char *text = setting_text(row, sealing->config);
 	js_set_string(sealing->settings, row->name, text);
-	if (row->type == SETTING_SECRET)
-		js_set_string(sealing->secrets, row->name, ((const struct secret *)value)->value);
 }
 
 static char *
 sealed_text(const struct settings *table, const void *config)
 {
-	scoped(js_drop) struct json_t *whole = js_object();
-	struct sealing sealing = {
-	    .config = config, .settings = js_object(), .secrets = js_object()};
-	js_set(whole, "settings", sealing.settings);
-	js_set(whole, "secrets", sealing.secrets);
+	scoped(js_drop) struct json_t *settings = js_object();
+	struct sealing sealing = {.config = config, .settings = settings};
 	settings_each(table, seal_row, &sealing);
-	return js_text(whole);
+	return js_text(settings);
 }
 
 bool
@@ -57,9 +51,7 @@ config_seal(const struct settings *table, const void *config, int *ret_fd, struc
 	scoped_fd int fd = memfd_create("moolloy-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return fail_errno(why, "cannot make a memfd");
-	bool written = write_all(fd, text, strlen(text), why);
-	explicit_bzero(text, strlen(text));
-	if (!written)
+	if (!write_all(fd, text, strlen(text), why))
 		return false;
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return fail_errno(why, "cannot seal a memfd");
@@ -91,16 +83,6 @@ unseal_setting(const char *key, const struct json_t *value, void *data)
 		                                    js_item_string(value, i), unsealing->why);
 }
 
-static void
-unseal_secret(const char *key, const struct json_t *value, void *data)
-{
-	struct unsealing *unsealing = data;
-	const struct setting *row = settings_find(unsealing->table, key);
-	struct secret *secret = row ? setting_value(row, unsealing->config) : NULL;
-	if (secret && row->type == SETTING_SECRET)
-		replace_string(&secret->value, js_as_string(value));
-}
-
 /* What is absent from the sealed settings is empty, not at its default. */
 static void
 empty_row(const struct setting *row, void *config)
@@ -112,16 +94,15 @@ bool
 config_unseal(const struct settings *table, void *config, int fd, struct failure *why)
 {
 	scoped(text_done) struct text text = TEXT_INIT;
-	scoped(js_drop) struct json_t *whole = NULL;
+	scoped(js_drop) struct json_t *settings = NULL;
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return fail_errno(why, "cannot rewind the sealed configuration");
 	if (!read_all(fd, SEALED_LIMIT, &text, why)
-	    || !js_parse(text_string(&text), text.length, &whole, why))
+	    || !js_parse(text_string(&text), text.length, &settings, why))
 		return fail_within(why, "sealed configuration");
 	config_init(table, config);
 	settings_each(table, empty_row, config);
 	struct unsealing unsealing = {.table = table, .config = config, .why = why, .good = true};
-	js_each(js_member(whole, "settings"), unseal_setting, &unsealing);
-	js_each(js_member(whole, "secrets"), unseal_secret, &unsealing);
+	js_each(settings, unseal_setting, &unsealing);
 	return unsealing.good;
 }

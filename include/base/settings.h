@@ -14,6 +14,7 @@
 
 #include "base/attributes.h"
 #include "base/failure.h"
+#include "base/secret.h"
 #include "base/text.h"
 
 enum setting_type {
@@ -27,12 +28,6 @@ enum setting_type {
 	SETTING_LIST,     /* struct strings; in YAML a list, here one value per assign */
 	SETTING_SECRET, /* struct secret; the value is the path of a file that only its owner reads
 	                 */
-};
-
-/* A secret by reference: configuration names the file, the program holds its text. */
-struct secret {
-	char *path;  /* NULL: none configured */
-	char *value; /* the file's first line, once read */
 };
 
 struct setting {

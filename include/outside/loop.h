@@ -57,7 +57,5 @@ void service_notify(const char *fmt, ...) printf_like(1, 2);
 /* Within how many ms the service manager wants to hear "WATCHDOG=1", again and again; 0: it does
  * not (sd_watchdog_enabled(3)). */
 int64_t service_watchdog(void);
-/* The directory of credentials given by LoadCredential=, or NULL. */
-const char *service_credentials(void);
 
 #endif

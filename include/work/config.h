@@ -34,8 +34,7 @@ bool must_check config_read_file(const struct settings *table, void *config, con
 bool must_check config_read_known(const struct settings *table, void *config, const char *path,
                                   struct failure *why);
 /*
- * Reads the files that secrets point to (first line, at most 4 KiB; a file that everyone may read
- * is refused). A name without a slash is looked up among systemd's credentials.
+ * Reads the files that secrets point to (base/secret.h).
  */
 bool must_check config_read_secrets(const struct settings *table, void *config,
                                     struct failure *why);
@@ -45,8 +44,8 @@ char *config_show(const struct settings *table, const void *config);
 void config_fixed_changes(const struct settings *table, const void *old_config,
                           const void *new_config, struct strings *names);
 
-/* The configuration with its secrets as a sealed, close-on-exec memfd (memfd_create(2)), and back.
- */
+/* The configuration as a sealed, close-on-exec memfd (memfd_create(2)), and back; without what
+ * secrets hold: whoever needs one reads it (base/secret.h). */
 bool must_check config_seal(const struct settings *table, const void *config, int *ret_fd,
                             struct failure *why);
 bool must_check config_unseal(const struct settings *table, void *config, int fd,

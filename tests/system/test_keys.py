@@ -218,6 +218,25 @@ def test_keys_that_are_replaced(new_site, sqs_server):
     assert not [keys for keys in (old, new) if keys.secret in worker.log()]
 
 
+def test_keys_that_are_replaced_while_a_job_runs(new_site, jar, archive, s3_server, s3_proxy):
+    """Its runner, which has read the old ones, reads the new ones when those are refused."""
+    site = new_site(store="s3", workers=[])
+    site.add_built_commit(jar)
+    token = site.write_secret("token", "first")
+    worker = site.add_worker("run", **{"aws.session-token-file": str(token), "max-attempts": 1,
+                                       "store.endpoint": s3_proxy.endpoint}).start()
+    s3_proxy.fault(s3_error(403, "ExpiredToken"), method="PUT", path="/results/", times=None)
+    job = site.request_run(site.add_model("model", archive(), ci=False))
+    wait_for(lambda: s3_proxy.requests("PUT", "/results/"), "a refused upload")
+    token.write_text("second")
+    s3_proxy.clear()
+    assert site.wait_for_job(id=job)["correct"] == 1
+    tokens = [record.headers["x-amz-security-token"]
+              for record in s3_proxy.requests("PUT", "/results/")]
+    assert (tokens[0], tokens[-1]) == ("first", "second")
+    assert "first" not in worker.log() and "second" not in worker.log()
+
+
 # ---- clocks ----
 
 def test_a_queue_that_refuses_our_clock(new_site, sqs_server, sqs_proxy, environment_keys):

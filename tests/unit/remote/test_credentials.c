@@ -57,7 +57,7 @@ test_order(void **state)
 {
 	(void)state;
 	struct aws_settings settings = {0};
-	char id[] = "AKIA1", secret[] = "hush", named[] = "/nowhere/x";
+	char id[] = "id", secret[] = "secret", named[] = "/nowhere/x";
 	scoped_free char *usual = unit_path(".aws");
 	scoped_free char *systemd = format("%s/aws-credentials, profile default", unit_directory);
 	scoped_free char *file = format("%s/credentials, profile default", usual);
@@ -80,9 +80,14 @@ test_order(void **state)
 	setenv("AWS_ACCESS_KEY_ID", "AKIA4", 1);
 	setenv("AWS_SECRET_ACCESS_KEY", "hush", 1);
 	expect_source(&settings, "environment");
-	settings.access_key.value = id;
-	expect_source(&settings, "none: settings: an access key's id without its secret");
-	settings.secret_key.value = secret;
+	settings.access_key.path = id;
+	settings.secret_key.path = secret;
+	unit_write("id", "AKIA1\n");
+	scoped_free char *absent = format("none: aws.secret-key-file: cannot open %s/secret: No "
+	                                  "such file or directory",
+	                                  unit_directory);
+	expect_source(&settings, absent);
+	unit_write("secret", "hush\n");
 	expect_source(&settings, "settings");
 }
 

@@ -112,7 +112,7 @@ without_keys_nothing_is_asked(void **state)
 	static const struct scripted script = {.bytes = OK_ANSWER("2", "{}")};
 	scoped(site_done) struct site site;
 	site_open(&site, URL, HIGH, &script, 1);
-	free_pointer(&site.settings.secret_key.value);
+	unsetenv("AWS_SECRET_ACCESS_KEY");
 	queue_receive(site.queue, 20000, note_message, &site);
 	desk_run(&site.desk);
 	site_close(&site);

@@ -260,8 +260,6 @@ every_kind_is_sealed_as_it_is(void **state)
 		struct config config, again = {0};
 		scoped_fd int fd = -1;
 		assert_true(read_text(&config, of_every_kind[i], NULL));
-		if (config.password.path)
-			replace_string(&config.password.value, "\"s3\\cret\xc3\xa9");
 		assert_true(config_seal(&table, &config, &fd, NULL));
 		assert_true(config_unseal(&table, &again, fd, NULL));
 		expect_same(&config, &again);
@@ -291,9 +289,9 @@ a_seal_that_is_none_is_refused(void **state)
 	(void)state;
 	static const char *const texts[] = {
 	    "",
-	    "{\"settings\":",
-	    "{\"settings\":{\"wait\":\"9h\"}}",
-	    "{\"settings\":{\"queues\":\"a\",\"count\":\"many\"}}",
+	    "{\"wait\":",
+	    "{\"wait\":\"9h\"}",
+	    "{\"queues\":\"a\",\"count\":\"many\"}",
 	};
 	scoped_free char *path = unit_path("sealed");
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -469,7 +467,7 @@ sealed_is_the_same_and_cannot_be_changed(void **state)
 	assert_int_equal(again.queues.count, 0);
 	assert_int_equal(again.wait, 7000);
 	assert_string_equal(again.password.path, "/p");
-	assert_string_equal(again.password.value, "s3cret");
+	assert_null(again.password.value);
 	close_fd(&fd);
 	settings_done(&table, &config);
 	settings_done(&table, &again);

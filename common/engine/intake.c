@@ -70,19 +70,29 @@ has_outbox_room(const struct services *services, struct failure *why)
 }
 
 static bool
-has_space(const struct worker_config *config, struct failure *why)
+has_space_in(const char *directory, const struct worker_config *config, struct failure *why)
 {
 	int64_t bytes, inodes;
-	if (!space_free(config->state_directory, &bytes, &inodes, why))
+	if (!space_free(directory, &bytes, &inodes, why))
 		return false;
 	scoped_free char *left = size_rough(bytes);
 	if (bytes < config->free_bytes)
 		return fail(why, FAILURE_DISK_FULL, "only %s free in %s (disk.free-bytes)", left,
-		            config->state_directory);
-	if (inodes < config->free_inodes)
-		return fail(why, FAILURE_DISK_FULL,
-		            "only %" PRId64 " inodes free in %s (disk.free-inodes)", inodes,
-		            config->state_directory);
+		            directory);
+	return inodes >= config->free_inodes
+	       || fail(why, FAILURE_DISK_FULL,
+	               "only %" PRId64 " inodes free in %s (disk.free-inodes)", inodes, directory);
+}
+
+/* Both are filled by jobs; the first of them makes the cache. */
+static bool
+has_space(const struct worker_config *config, struct failure *why)
+{
+	const char *cache = config->cache_directory;
+	bool cached = cache && file_exists(AT_FDCWD, cache);
+	if (!has_space_in(config->state_directory, config, why)
+	    || (cached && !has_space_in(cache, config, why)))
+		return false;
 	disk_make_reserve(config->state_directory);
 	return true;
 }

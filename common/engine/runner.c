@@ -155,6 +155,7 @@ watch_disk(struct runner *runner)
 	const struct worker_config *config = runner->config;
 	int64_t stop = config->stop_bytes, claim = config->free_bytes;
 	runner->steps.disk = (struct disk_watch){.directory = runner->directory,
+	                                         .cache = config->cache_directory,
 	                                         .job_bytes = config->job_bytes,
 	                                         .free_bytes = stop < claim ? stop : claim};
 }

@@ -13,19 +13,28 @@
 #define MEASURE_EVERY 3000                /* ms: measuring the directory costs a walk through it */
 #define RESERVE_BYTES (4LL * 1024 * 1024) /* an outcome and a letter have up to 1 MiB each */
 
+static bool
+has_room(const char *directory, int64_t free_bytes, const char *whose, struct failure *why)
+{
+	int64_t bytes, inodes;
+	if (!space_free(directory, &bytes, &inodes, why))
+		return false;
+	scoped_free char *left = size_rough(bytes);
+	if (bytes < free_bytes)
+		return fail(why, FAILURE_DISK_FULL,
+		            "stopped with only %s free on the %s's disk (disk.stop-bytes)", left,
+		            whose);
+	return inodes > 0
+	       || fail(why, FAILURE_DISK_FULL, "no inode is free on the %s's disk", whose);
+}
+
 bool
 disk_look_now(const struct disk_watch *watch, struct failure *why)
 {
-	int64_t bytes, inodes;
-	if (!watch->directory)
-		return true;
-	if (!space_free(watch->directory, &bytes, &inodes, why))
-		return false;
-	scoped_free char *left = size_rough(bytes);
-	if (bytes < watch->free_bytes)
-		return fail(why, FAILURE_DISK_FULL,
-		            "stopped with only %s free on the job's disk (disk.stop-bytes)", left);
-	return inodes > 0 || fail(why, FAILURE_DISK_FULL, "no inode is free on the job's disk");
+	bool cached = watch->cache && file_exists(AT_FDCWD, watch->cache);
+	return !watch->directory
+	       || (has_room(watch->directory, watch->free_bytes, "job", why)
+	           && (!cached || has_room(watch->cache, watch->free_bytes, "cache", why)));
 }
 
 static bool

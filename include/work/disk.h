@@ -13,17 +13,18 @@
 #include "base/attributes.h"
 #include "base/failure.h"
 
-/* What a job's directory is watched for. */
+/* What a job's directory, and the cache it fills as well, are watched for. */
 struct disk_watch {
-	const char *directory;
-	int64_t job_bytes;  /* it may hold; 0: whatever fits */
-	int64_t free_bytes; /* that must stay free */
+	const char *directory; /* NULL: nothing is watched */
+	const char *cache;     /* or NULL; not there yet it is not looked at */
+	int64_t job_bytes;     /* the job's directory may hold; 0: whatever fits */
+	int64_t free_bytes;    /* that must stay free for each of them */
 	int64_t looked,
 	    measured; /* clock_ms() of the last looks at the disk and at the directory */
 };
 /* Looks, if it is time to. FAILURE_DISK_FULL. */
 bool must_check disk_look(struct disk_watch *watch, struct failure *why);
-/* Looks at the disk in any case. */
+/* Looks at the disks in any case. */
 bool must_check disk_look_now(const struct disk_watch *watch, struct failure *why);
 
 /* Makes the reserve if it is not there; without room for it there is none. */

@@ -279,17 +279,20 @@ def test_a_job_has_its_time(served, where):
 
 # ---- a full disk ----
 
-def test_a_full_disk_of_the_cache(served, tmp_path):
-    """The fetch fails for it, and for nothing else; with room it goes on with the same mirror."""
+@pytest.mark.parametrize("stop", ["0", "16MiB"])
+def test_a_full_disk_of_the_cache(served, tmp_path, stop):
+    """The fetch fails for it, and for nothing else, or is stopped before it is full; with room it goes on."""
     served.cache.mkdir()
     commit = served.change({"big": random.Random(2).randbytes(9 << 20)})
     full = tmp_path / "full"
     full.mkdir()
     served.prefix = [*MOUNT, f'mount -t tmpfs -o size=10m tmpfs {full} && exec "$@"', "sh"]
-    outcome = served.run(served.url, ["http"], commit, cache_directory=full)
+    outcome = served.run(served.url, ["http"], commit, cache_directory=full, disk__stop_bytes=stop)
     assert failure(outcome) == ("disk-full", "clone"), outcome["failure"]
+    assert ("disk.stop-bytes" in outcome["failure"]["message"]) == (stop != "0")
     served.prefix = [*MOUNT, f'mount -t tmpfs -o size=40m tmpfs {full} && exec "$@"', "sh"]
-    assert served.run(served.url, ["http"], commit, cache_directory=full)["success"], served.log
+    outcome = served.run(served.url, ["http"], commit, cache_directory=full, disk__stop_bytes=stop)
+    assert outcome["success"], served.log
 
 
 # ---- many packs ----

@@ -128,6 +128,12 @@ no_job_on_a_full_disk(void **state)
 	entrance.office.site.config.free_inodes = INT64_MAX;
 	entrance.intake.due = 0;
 	expect_refused(&entrance, FAILURE_DISK_FULL, "disk.free-inodes");
+	/* The cache may be on another disk, and that full. */
+	entrance.office.site.config.free_inodes = 0;
+	entrance.office.site.config.free_bytes = 1;
+	entrance.office.site.config.cache_directory = "/proc";
+	entrance.intake.due = 0;
+	expect_refused(&entrance, FAILURE_DISK_FULL, "in /proc (disk.free-bytes)");
 	office_shut(&entrance.office);
 	close_entrance(&entrance);
 }

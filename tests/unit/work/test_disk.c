@@ -12,11 +12,19 @@ room_is_watched(void **state)
 	struct disk_watch enough = {.directory = unit_directory, .free_bytes = 1};
 	struct disk_watch full = {.directory = unit_directory, .free_bytes = INT64_MAX};
 	struct disk_watch none = {.free_bytes = INT64_MAX};
+	/* Of another file system, which has no room at all. */
+	struct disk_watch cache = {.directory = unit_directory, .cache = "/proc", .free_bytes = 1};
+	struct disk_watch no_cache = {
+	    .directory = unit_directory, .cache = "/nowhere", .free_bytes = 1};
 	assert_true(disk_look(&enough, &why));
 	assert_true(disk_look(&none, &why));
 	assert_false(disk_look(&full, &why));
 	assert_int_equal(why.code, FAILURE_DISK_FULL);
 	assert_non_null(strstr(why.message, "disk.stop-bytes"));
+	assert_true(disk_look(&no_cache, &why));
+	assert_false(disk_look(&cache, &why));
+	assert_int_equal(why.code, FAILURE_DISK_FULL);
+	assert_non_null(strstr(why.message, "the cache's disk"));
 }
 
 static void

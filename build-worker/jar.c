@@ -11,6 +11,8 @@
 #include "base/files.h"
 #include "work/unfinished.h"
 
+#define RACES 3 /* for one key; who loses more is told to come back */
+
 /* ---- found ---- */
 
 /* Its bytes, hashed on the way to nowhere. */
@@ -25,28 +27,30 @@ hash_stored(struct build_job *job, struct store_object *ret)
 }
 
 static bool
-take_over(struct build_job *job, const struct store_object *metadata,
-          const struct store_object *bytes)
+has_hash(struct build_job *job, const struct store_object *metadata,
+         const struct store_object *bytes)
 {
-	job->stored = *bytes;
-	job->built = true;
-	log_info(&job->steps->about, "%s is in the store already", job->key);
 	return metadata->sha256[0]
 	       || store_set_sha256(job->store, job->key, bytes->sha256, &job->why);
 }
 
-bool
-jar_adopt(struct build_job *job)
+static bool
+take_over(struct build_job *job, const struct store_object *metadata,
+          const struct store_object *bytes)
+{
+	if (!has_hash(job, metadata, bytes))
+		return false;
+	job->stored = *bytes;
+	job->built = true;
+	log_info(&job->steps->about, "%s is in the store already", job->key);
+	return true;
+}
+
+static bool
+look(struct build_job *job)
 {
 	struct store_object metadata, bytes;
-	job->replace = false;
-	if (!store_head(job->store, job->key, &metadata, &job->why)) {
-		bool absent = job->why.code == FAILURE_NOT_FOUND;
-		if (absent)
-			failure_clear(&job->why);
-		return absent;
-	}
-	if (!hash_stored(job, &bytes))
+	if (!store_head(job->store, job->key, &metadata, &job->why) || !hash_stored(job, &bytes))
 		return false;
 	if (!metadata.sha256[0] || strings_equal(metadata.sha256, bytes.sha256))
 		return take_over(job, &metadata, &bytes);
@@ -54,6 +58,29 @@ jar_adopt(struct build_job *job)
 	            job->key, bytes.sha256, metadata.sha256);
 	job->replace = true;
 	memcpy(job->replaced, bytes.version, sizeof bytes.version);
+	return true;
+}
+
+/* Others may put it, replace it and remove it at the same time; that is no job's fault. */
+static bool
+blame_others(struct build_job *job)
+{
+	return fail(&job->why, FAILURE_SERVER,
+	            "%s in the store (%s) is changed by others all the time", job->key,
+	            store_describe(job->store));
+}
+
+bool
+jar_adopt(struct build_job *job)
+{
+	job->replace = false;
+	if (look(job))
+		return true;
+	if (job->why.code == FAILURE_EXISTS)
+		return blame_others(job);
+	if (job->why.code != FAILURE_NOT_FOUND)
+		return false;
+	failure_clear(&job->why);
 	return true;
 }
 
@@ -97,13 +124,15 @@ jar_upload(struct build_job *job)
 	scoped_fd int fd = -1;
 	if (!open_artifact(job, &fd))
 		return false;
-	if (put(job, fd))
-		return true;
-	if (job->why.code != FAILURE_EXISTS)
-		return false;
-	failure_clear(&job->why);
-	log_info(&job->steps->about, "another worker was faster with %s", job->key);
-	if (!jar_adopt(job))
-		return false;
-	return job->built || put(job, fd);
+	for (int i = 0; !job->built && i < RACES; i++) {
+		failure_clear(&job->why);
+		if (put(job, fd))
+			return true;
+		if (job->why.code != FAILURE_EXISTS)
+			return false;
+		log_info(&job->steps->about, "another worker was faster with %s", job->key);
+		if (!jar_adopt(job))
+			return false;
+	}
+	return job->built || blame_others(job);
 }

@@ -55,8 +55,12 @@ upload_verify(const struct s3_upload *upload, const char *etag, struct store_obj
               struct failure *why)
 {
 	struct s3_head head = S3_HEAD_INIT;
-	if (!s3_head_object(upload->store, upload->key, upload_tick(upload), &head, why))
+	if (!s3_head_object(upload->store, upload->key, upload_tick(upload), &head, why)) {
+		if (why->code == FAILURE_NOT_FOUND)
+			fail(why, FAILURE_SERVER, "%s is gone again from the store (%s)",
+			     upload->key, upload->store->store.description);
 		return false;
+	}
 	bool same = head.size == upload->size
 	            && (!upload->sha256 || strings_equal(head.sha256, upload->sha256));
 	bool ours = strings_equal(head.upload, upload->name);

@@ -10,6 +10,7 @@ import pytest
 
 import models
 from conftest import HERE
+from fault_proxy import s3_error
 from make_repository import commit_change
 from programs import wait_for
 from workers import living
@@ -96,6 +97,27 @@ def test_a_damaged_jar_in_a_bucket_is_built_again(new_site):
     assert site.build(site.commit)["return_code"] == 0
     assert site.objects.get(key) == whole
     assert site.objects.sha256(key) == hashlib.sha256(whole).hexdigest()
+
+
+GONE = s3_error(404, "NoSuchKey")
+
+
+@pytest.mark.parametrize("faults", [
+    [{"fault": GONE, "method": "GET"}],  # while it is read
+    [{"fault": GONE, "method": "HEAD", "after": 2}, {"fault": GONE, "method": "GET", "after": 1}],
+    [{"fault": s3_error(412, "PreconditionFailed"), "method": "PUT", "times": 4}],
+], ids=["read", "put", "races"])
+def test_a_jar_that_others_change_all_the_time_is_not_the_jobs_fault(new_site, s3_proxy, faults):
+    """The job is done in the end, in another attempt if need be."""
+    site = new_site(store="s3", workers=["build"], build={
+        "build.commands": ["cp build.xml out.jar"], "build.artifact": "out.jar",
+        "store.endpoint": s3_proxy.endpoint, "retry-delay": "0s"})
+    key, whole = f"builds/{site.commit}.jar", (site.repository / "build.xml").read_bytes()
+    site.objects.put(key, b"damaged", "0" * 64)
+    rules = [s3_proxy.fault(path="/builds/", **fault) for fault in faults]
+    assert site.build(site.commit)["return_code"] == 0
+    assert site.objects.get(key) == whole
+    assert all(rule.applied == rule.times for rule in rules)
 
 
 def test_a_bad_build_asks_for_no_run(new_site, set_up, archive_file):

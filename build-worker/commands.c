@@ -3,15 +3,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/units.h"
 #include "outside/command.h"
-
-#define EVIDENCE (64 * 1024)
 
 static bool
 open_log(const struct build_job *job, int *ret_fd, struct failure *why)
@@ -19,20 +15,6 @@ open_log(const struct build_job *job, int *ret_fd, struct failure *why)
 	*ret_fd = openat(job->directory_fd, "build.log",
 	                 O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0644);
 	return *ret_fd >= 0 || fail_errno(why, "cannot create build.log");
-}
-
-/* The last 64 KiB of the log. */
-static void
-add_evidence(int log, struct failure *why)
-{
-	char block[EVIDENCE];
-	struct stat about;
-	if (fstat(log, &about) < 0)
-		return;
-	off_t from = about.st_size > EVIDENCE ? about.st_size - EVIDENCE : 0;
-	ssize_t got = pread(log, block, sizeof block, from);
-	if (got > 0)
-		failure_set_details(why, block, (size_t)got);
 }
 
 static bool
@@ -136,6 +118,6 @@ commands_run(struct build_job *job)
 	                          .tick = &tick};
 	if (run_in_order(job, &command))
 		return true;
-	add_evidence(log, &job->why);
+	command_evidence(log, &job->why);
 	return false;
 }

@@ -23,30 +23,17 @@ execute_arguments(const struct run_job *job, struct strings *arguments)
 }
 
 static bool
-open_output(const struct run_job *job, const char *path, int *ret_fd, struct failure *why)
+open_output(struct run_job *job, const char *path, int *ret_fd)
 {
-	*ret_fd = openat(job->directory_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	return *ret_fd >= 0 || fail_errno(why, "cannot create %s", path);
+	*ret_fd = openat(job->directory_fd, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	return *ret_fd >= 0 || fail_errno(&job->why, "cannot create %s", path);
 }
 
 static bool
-run_boxed(struct run_job *job, struct command *command)
-{
-	struct tick tick = steps_tick(job->steps, "bytes");
-	scoped_fd int output = -1, errors = -1;
-	if (!open_output(job, "run/stdout.out", &output, &job->why)
-	    || !open_output(job, "run/stderr.out", &errors, &job->why))
-		return false;
-	command->output = output;
-	command->errors = errors;
-	command->tick = &tick;
-	return command_run(command, &job->result, &job->why);
-}
-
-static bool
-run_java(struct run_job *job)
+run_java(struct run_job *job, int output, int errors)
 {
 	const struct run_config *config = job->config;
+	struct tick tick = steps_tick(job->steps, "bytes");
 	scoped_free char *writable = format("%s/run", job->directory);
 	scoped(strings_done) struct strings readonly = STRINGS_INIT;
 	scoped(strings_done) struct strings environment = STRINGS_INIT;
@@ -55,14 +42,17 @@ run_java(struct run_job *job)
 	command_environment(&config->environment, &environment);
 	const struct box box = {
 	    .writable = writable, .readonly = &readonly, .network = config->network};
-	struct command command = {.arguments = &job->command,
-	                          .environment = &environment,
-	                          .directory = writable,
-	                          .box = &box,
-	                          .output_limit = config->log_limit,
-	                          .timeout = config->timeout,
-	                          .quiet_timeout = config->no_output_timeout};
-	return run_boxed(job, &command);
+	const struct command command = {.arguments = &job->command,
+	                                .environment = &environment,
+	                                .directory = writable,
+	                                .box = &box,
+	                                .output = output,
+	                                .errors = errors,
+	                                .output_limit = config->log_limit,
+	                                .timeout = config->timeout,
+	                                .quiet_timeout = config->no_output_timeout,
+	                                .tick = &tick};
+	return command_run(&command, &job->result, &job->why);
 }
 
 /* ---- after the run ---- */
@@ -101,9 +91,9 @@ open_up_run(struct run_job *job)
 	return true;
 }
 
-/* What the run's end says of its result. */
+/* What the run's end says of its result. errors: what it wrote to standard error. */
 static void
-judge(const struct run_job *job, struct failure *verdict)
+judge(const struct run_job *job, int errors, struct failure *verdict)
 {
 	scoped_free char *timeout = duration_rough(job->config->timeout);
 	scoped_free char *quiet = duration_rough(job->config->no_output_timeout);
@@ -118,16 +108,20 @@ judge(const struct run_job *job, struct failure *verdict)
 	else if (job->result.status != 0)
 		fail(verdict, FAILURE_EXIT_STATUS, "moolloy ended with exit status %d",
 		     job->result.status);
-	if (verdict->code != FAILURE_NONE)
-		verdict->step = "execute";
+	if (verdict->code == FAILURE_NONE)
+		return;
+	verdict->step = "execute";
+	command_evidence(errors, verdict);
 }
 
 bool
 execute_moolloy(struct run_job *job)
 {
 	struct outcome *outcome = job->outcome;
+	scoped_fd int output = -1, errors = -1;
 	execute_arguments(job, &job->command);
-	if (!run_java(job))
+	if (!open_output(job, "run/stdout.out", &output)
+	    || !open_output(job, "run/stderr.out", &errors) || !run_java(job, output, errors))
 		return false;
 	if (job->result.end == COMMAND_STOPPED)
 		return fail(&job->why, FAILURE_CANCELLED, "moolloy was stopped");
@@ -139,6 +133,6 @@ execute_moolloy(struct run_job *job)
 	outcome->cpu_seconds = job->result.cpu_seconds;
 	outcome->max_rss_bytes = job->result.peak_rss_bytes;
 	outcome->measured_by = copy_string(job->result.measured_by);
-	judge(job, &outcome->why);
+	judge(job, errors, &outcome->why);
 	return open_up_run(job);
 }

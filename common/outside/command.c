@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,8 +19,9 @@
 #include "outside/json.h"
 #include "outside/usage.h"
 
-#define SLICE  100 /* ms between two looks at tick, limits and memory */
-#define BLOCKS 64  /* read from one output before the others, and the limits, have their turn */
+#define SLICE    100 /* ms between two looks at tick, limits and memory */
+#define BLOCKS   64  /* read from one output before the others, and the limits, have their turn */
+#define EVIDENCE (64 * 1024)
 
 /* One of the command's outputs on its way into a file. */
 struct stream {
@@ -369,4 +371,17 @@ command_run(const struct command *command, struct command_result *ret_result, st
 		return false;
 	}
 	return conclude(&running, ret_result, why);
+}
+
+void
+command_evidence(int output, struct failure *why)
+{
+	char block[EVIDENCE];
+	struct stat about;
+	if (fstat(output, &about) < 0)
+		return;
+	off_t from = about.st_size > EVIDENCE ? about.st_size - EVIDENCE : 0;
+	ssize_t got = pread(output, block, sizeof block, from);
+	if (got > 0)
+		failure_set_details(why, block, (size_t)got);
 }

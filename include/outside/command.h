@@ -30,7 +30,7 @@ struct command {
 	int64_t timeout;       /* ms of wall time; 0: none */
 	int64_t quiet_timeout; /* ms without any output; 0: none */
 	const struct tick
-	    *tick; /* asked every 250 ms (done = bytes of output so far); false ends the command */
+	    *tick; /* asked every 100 ms (done = bytes of output so far); false ends the command */
 };
 
 enum command_end {
@@ -64,5 +64,8 @@ void command_environment(const struct strings *more, struct strings *environment
  * could not be written. */
 bool must_check command_run(const struct command *command, struct command_result *ret_result,
                             struct failure *why);
+/* The last 64 KiB of what went into a command's output file, which can be read, as the failure's
+ * details. */
+void command_evidence(int output, struct failure *why);
 
 #endif

@@ -99,6 +99,7 @@ def test_bad_exit_status_is_a_result(site, run, als, status, files, message):
     job = run(als)
     assert verdict(job) == (status, 0, "exit-status")
     assert job["error_message"] == f"moolloy ended with exit status {status}"
+    assert job["error_details"].startswith(message)
     results = site.results(job)
     assert results["run/stderr.out"].decode().startswith(message)
     assert sum(name.startswith("run/alloy_solutions_") for name in results) == files

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "git_command.h"
+#include "git_mirrored.h"
 #include "git_state.h"
 #include "git_wire.h"
 #include "outside/child.h"
@@ -160,7 +161,7 @@ stream_write(git_smart_subtransport_stream *base, const char *bytes, size_t coun
 {
 	struct stream *stream = (struct stream *)base;
 	scoped(text_done) struct text request = TEXT_INIT;
-	git_add_request(&request, bytes, count, stream->silence && !stream->asked);
+	git_add_request(&request, bytes, count, stream->silence && !stream->asked, &git_mirrored);
 	stream->asked = true;
 	const char *buffer = text_string(&request);
 	size_t length = request.length;

@@ -211,6 +211,8 @@ download(struct fetching *fetching, git_strarray *references)
 	fetching->how->transfer->connections++;
 	scoped_free char *url = full_url(fetching->how->url);
 	int result = git_remote_create_anonymous(&fetching->remote, fetching->repository, url);
+	git_state.repository = fetching->repository;
+	git_state.remote = fetching->remote;
 	return result == 0 ? git_remote_download(fetching->remote, references, &options) : result;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "git_http.h"
+#include "git_mirrored.h"
 #include "git_state.h"
 #include "git_wire.h"
 #include "outside/git_address.h"
@@ -109,7 +110,7 @@ stream_write(git_smart_subtransport_stream *stream, const char *buffer, size_t l
 		fail(&git_state.why, FAILURE_REPOSITORY, "the negotiation does not end");
 		return git_transport_failed();
 	}
-	git_add_request(&git->body, buffer, length, transport_of(git)->silence);
+	git_add_request(&git->body, buffer, length, transport_of(git)->silence, &git_mirrored);
 	return 0;
 }
 

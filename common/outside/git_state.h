@@ -13,7 +13,9 @@
 /* libgit2's callbacks carry no room for these: what the call under way works with. */
 struct git_state {
 	const struct repository_access *access;
-	const struct tick *tick; /* of the call under way */
+	const struct tick *tick;    /* of the call under way */
+	git_repository *repository; /* that is fetched into */
+	git_remote *remote;         /* that is fetched from */
 	struct failure why; /* what a transport saw, better than libgit2's text; NONE if nothing */
 };
 extern struct git_state git_state;

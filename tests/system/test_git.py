@@ -1,6 +1,7 @@
 """Cloning over every protocol, from servers that are git's and OpenSSH's own: the real worker, by run-job."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -143,6 +144,72 @@ def test_the_next_clone_costs_what_is_new(clone, sshd, protocol):
         commit = make_repository.commit_change(repository, {"new": "x"}, "new")
         assert clone.run(url, [protocol], commit, **ssh)["success"], clone.log
     assert "/moolloy: 3 objects" in clone.log and clone.log.count("has it already") == 1
+
+
+def offers(server):
+    return server.request.count(b"have ")
+
+
+def test_few_commits_are_offered_and_few_answers_come(clone):
+    repository = clone.repositories / "moolloy"
+    for number in range(40):
+        old = clone.change({"file": str(number)})
+    with http_server(clone.repositories) as server:
+        url = f"{server.url}/moolloy"
+        assert clone.run(url, ["http"], old)["success"], clone.log
+        sent = server.sent
+        assert clone.run(url, ["http"], clone.change({"file": "new"}))["success"], clone.log
+    assert "/moolloy: 3 objects" in clone.log and offers(server) == 4
+    # A list of two references, twice four answers, and the pack; twenty answers were more.
+    assert server.sent - sent < 2000
+
+
+@pytest.mark.parametrize("replaced", [1, 3, 30])
+def test_history_that_was_replaced(clone, replaced):
+    """What is older than the commits the server has forgotten is not fetched again."""
+    repository = clone.repositories / "moolloy"
+    for number in range(40):
+        old = clone.change({f"file{number}": str(number)})
+    with http_server(clone.repositories) as server:
+        url = f"{server.url}/moolloy"
+        assert clone.run(url, ["http"], old)["success"], clone.log
+        git(repository, "reset", "-q", "--hard", f"HEAD~{replaced}")
+        new = clone.change({"new": "x"})
+        git(repository, "reflog", "expire", "--expire=now", "--all")
+        git(repository, "gc", "-q", "--prune=now")
+        assert clone.run(url, ["http"], new)["success"], clone.log
+    objects = int(re.search(r"/moolloy: (\d+) objects", clone.log)[1])
+    assert 3 <= objects <= 3 + 3 * 20, objects
+
+
+def test_branches_side_by_side(clone):
+    """The new commit of one of many is fetched alone."""
+    repository = clone.repositories / "moolloy"
+    for branch in range(30):
+        git(repository, "checkout", "-q", "-b", f"branch{branch}", clone.commit)
+        clone.change({f"file{branch}": "1"})
+        old = clone.change({f"file{branch}": "2"})
+    with http_server(clone.repositories) as server:
+        url = f"{server.url}/moolloy"
+        assert clone.run(url, ["http"], old)["success"], clone.log
+        git(repository, "checkout", "-q", "branch3")
+        assert clone.run(url, ["http"], clone.change({"file3": "3"}))["success"], clone.log
+    assert "/moolloy: 3 objects" in clone.log
+
+
+def test_a_server_with_nothing_in_common(clone):
+    repository = clone.repositories / "moolloy"
+    for number in range(40):
+        clone.change({"file": str(number)})
+    with http_server(clone.repositories) as server:
+        url = f"{server.url}/moolloy"
+        assert clone.run(url, ["http"], git(repository, "rev-parse", "HEAD"))["success"], clone.log
+        tree = git(repository, "rev-parse", "HEAD^{tree}")
+        other = git(repository, "-c", "user.name=x", "-c", "user.email=x@x", "commit-tree", tree, "-m", "other")
+        git(repository, "reset", "-q", "--hard", other)
+        git(repository, "reflog", "expire", "--expire=now", "--all")
+        git(repository, "gc", "-q", "--prune=now")
+        assert clone.run(url, ["http"], other)["success"], clone.log
 
 
 def test_a_head_on_no_branch(clone):

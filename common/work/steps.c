@@ -101,7 +101,11 @@ steps_end(struct steps *steps, bool worked, struct failure *why)
 		failure_copy(why, &steps->full);
 	if (!why->step)
 		why->step = steps->about.step;
-	log_failure(LEVEL_WARNING, &steps->about, why, "failed after %s", rough);
+	/* The manager says why once it knows what becomes of the job; by hand there is none. */
+	if (steps->progress_fd < 0)
+		log_failure(LEVEL_WARNING, &steps->about, why, "failed after %s", rough);
+	else
+		log_info(&steps->about, "failed after %s", rough);
 	return false;
 }
 

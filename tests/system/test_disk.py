@@ -56,6 +56,7 @@ def test_a_job_that_takes_more_than_it_may(new_site):
     build = site.build(site.commit)
     assert build["failure"] == "disk-full" and build["step"] == "build"
     assert "disk.job-bytes" in build["error_message"]
+    assert site.build_worker.log().count(build["error_message"]) == 1
     site.build_worker.wait_until_idle()
     assert [path.name for path in site.build_worker.job_directory(build["id"]).iterdir()] == [
         "outcome.json"]

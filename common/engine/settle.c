@@ -18,18 +18,12 @@ reporter_of(const struct services *services, const struct claim *claim)
 	return (struct reporter){.worker = services->name, .secret = claim->message.id};
 }
 
-/* Letters about a message whose job cannot be read still need an id to be ordered by. */
-static const char *
-id_of(const struct claim *claim)
-{
-	return claim->job.id ? claim->job.id : "unread";
-}
-
 static struct outbox_letter
 letter_of(enum outbox_kind kind, const struct claim *claim)
 {
+	const char *job = claim->job.id ? claim->job.id : OUTBOX_NO_JOB;
 	return (struct outbox_letter){
-	    .kind = kind, .job = copy_string(id_of(claim)), .attempt = claim->message.attempt};
+	    .kind = kind, .job = copy_string(job), .attempt = claim->message.attempt};
 }
 
 static bool

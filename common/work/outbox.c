@@ -345,9 +345,10 @@ outbox_add(struct outbox *outbox, const struct outbox_letter *letter, struct fai
 static bool
 is_first_of_job(const struct outbox *outbox, size_t index)
 {
+	const char *job = outbox->entries[index]->job;
 	for (size_t i = 0; i < index; i++)
-		if (strcmp(outbox->entries[i]->job, outbox->entries[index]->job) == 0)
-			return false;
+		if (strcmp(outbox->entries[i]->job, job) == 0)
+			return strcmp(job, OUTBOX_NO_JOB) == 0;
 	return true;
 }
 

@@ -26,10 +26,14 @@ enum outbox_kind {
 };
 const char *outbox_kind_name(enum outbox_kind kind); /* "start", ... */
 
+/* The job of a letter about a message of which no job's id could be read: no id looks so. Such
+ * letters are independent of each other. */
+#define OUTBOX_NO_JOB "(unread)"
+
 /* What is to be told. Strings are owned. */
 struct outbox_letter {
 	enum outbox_kind kind;
-	char *job;
+	char *job; /* or OUTBOX_NO_JOB */
 	int attempt;
 	char *path;    /* START, FINISH: of the URL */
 	char *body;    /* START, FINISH */

@@ -328,7 +328,7 @@ static void
 what_is_of_another_version_goes_back(void **state)
 {
 	(void)state;
-	expect_dealt_with(FOREIGN, false, "release unread.1", 30000);
+	expect_dealt_with(FOREIGN, false, "release (unread).1", 30000);
 }
 
 static void
@@ -349,7 +349,7 @@ static void
 what_cannot_be_read_is_parked(void **state)
 {
 	(void)state;
-	expect_dealt_with("\t{", false, "acknowledge unread.1", 0);
+	expect_dealt_with("\t{", false, "acknowledge (unread).1", 0);
 }
 
 /* A full disk, say. */
@@ -365,6 +365,9 @@ what_cannot_be_claimed_goes_back(void **state)
 	arrive(&entrance, BUILD);
 	intake_take(&entrance.intake, false, &claim, NULL);
 	expect_letters("release 1.1");
+	assert_true(entrance.intake.rest >= clock_ms() + 29000);
+	/* Not to come here again and again: others have the time to take it. */
+	expect_refused(&entrance, FAILURE_NOT_FOUND, "as job 1.1 did");
 	office_shut(&entrance.office);
 	close_entrance(&entrance);
 }

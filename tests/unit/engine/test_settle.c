@@ -282,7 +282,7 @@ a_message_without_a_job_is_parked(void **state)
 	                                                     .attempt = 7}};
 	fail(&why_not, FAILURE_BAD_MESSAGE, "line 1: keys with values are expected");
 	assert_true(settle_bad_message(&site.services, &claim, &why_not, NULL));
-	expect_letters("acknowledge unread.7");
+	expect_letters("acknowledge (unread).7");
 	assert_int_equal(outbox_parked(site.services.outbox), 1);
 	site_close(&site);
 }
@@ -298,7 +298,7 @@ a_message_for_others_goes_back(void **state)
 	                                                     .receipt = copy_string("receipt"),
 	                                                     .attempt = 1}};
 	assert_true(settle_release(&site.services, &claim, 5000, true, NULL));
-	expect_letters("release unread.1");
+	expect_letters("release (unread).1");
 	expect_release(&site, 5000, true);
 	site_close(&site);
 }

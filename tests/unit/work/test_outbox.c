@@ -58,6 +58,21 @@ the_first_that_waits_holds_up_its_job_alone(void **state)
 	assert_non_null(outbox_next(outbox, 500));
 }
 
+/* They have no order but that of their own. */
+static void
+letters_about_no_job_hold_up_nobody(void **state)
+{
+	(void)state;
+	scoped(outbox_close) struct outbox *outbox = open_outbox();
+	add(outbox, OUTBOX_RELEASE, OUTBOX_NO_JOB, 1);
+	add(outbox, OUTBOX_ACKNOWLEDGE, OUTBOX_NO_JOB, 1);
+	outbox_next(outbox, 0)->due = 500;
+	expect_next(outbox, OUTBOX_NO_JOB, OUTBOX_ACKNOWLEDGE);
+	assert_int_equal(outbox_next_due(outbox), 0);
+	/* It can be told at once: its message need not be held. */
+	assert_null(outbox_held(outbox));
+}
+
 static void
 everything_is_there_after_a_restart(void **state)
 {
@@ -431,6 +446,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    unit_test_in_directory(a_jobs_letters_go_in_order),
 	    unit_test_in_directory(the_first_that_waits_holds_up_its_job_alone),
+	    unit_test_in_directory(letters_about_no_job_hold_up_nobody),
 	    unit_test_in_directory(everything_is_there_after_a_restart),
 	    unit_test_in_directory(what_is_written_is_read),
 	    unit_test_in_directory(a_parked_letter_keeps_its_reason),

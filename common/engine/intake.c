@@ -324,19 +324,33 @@ rest_after(int64_t delay, int ills)
 	return delay < LONGEST_REST ? delay : LONGEST_REST;
 }
 
+/* delay: of the first rest; doubled each time. */
+static void
+rest(struct intake *intake, int64_t delay, const struct job *job, const struct failure *why)
+{
+	char until[WALL_TEXT_SIZE];
+	int64_t takes = rest_after(delay, ++intake->ills);
+	intake->rest = clock_ms() + takes;
+	fail(&intake->ill, why->code,
+	     "the next would fail as job %s.%d did, and is tried at %s: %s", job->id, job->attempt,
+	     wall_text(wall_ms() + takes, until), why->message);
+}
+
 void
 intake_heed(struct intake *intake, const struct job *job, const struct failure *why)
 {
-	char until[WALL_TEXT_SIZE];
-	failure_clear(&intake->ill);
-	intake->ills = is_ill(why->code) ? intake->ills + 1 : 0;
-	if (intake->ills == 0)
-		return;
-	int64_t rest = rest_after(intake->services->config->retry_delay, intake->ills);
-	intake->rest = clock_ms() + rest;
-	fail(&intake->ill, why->code,
-	     "the next would fail as job %s.%d did, and is tried at %s: %s", job->id, job->attempt,
-	     wall_text(wall_ms() + rest, until), why->message);
+	if (is_ill(why->code))
+		rest(intake, intake->services->config->retry_delay, job, why);
+	else
+		intake->ills = 0;
+}
+
+/* It goes back at once: without a rest it would come again at once, too. */
+void
+intake_rest(struct intake *intake, const struct job *job, const struct failure *why)
+{
+	int64_t delay = intake->services->config->retry_delay;
+	rest(intake, delay < BRIEF ? BRIEF : delay, job, why);
 }
 
 void
@@ -373,8 +387,7 @@ not_for_us(const struct intake *intake, const struct claim *claim, struct failur
 }
 
 static enum intake_result
-take_ours(const struct intake *intake, struct claim *claim, struct claim *ret_claim,
-          struct failure *why)
+take_ours(struct intake *intake, struct claim *claim, struct claim *ret_claim, struct failure *why)
 {
 	const struct services *services = intake->services;
 	scoped(failure_done) struct failure full = FAILURE_INIT;
@@ -383,7 +396,8 @@ take_ours(const struct intake *intake, struct claim *claim, struct claim *ret_cl
 	if (!claim_write(services->config->state_directory, claim, &full)) {
 		const struct subject about = {.job = claim->job.id, .attempt = claim->job.attempt};
 		log_failure(LEVEL_ERROR, &about, &full, "it cannot be claimed, and goes back");
-		return give_back(intake, claim, services->config->retry_delay, why);
+		intake_rest(intake, &claim->job, &full);
+		return give_back(intake, claim, 0, why);
 	}
 	*ret_claim = *claim;
 	*claim = (struct claim)CLAIM_INIT;

@@ -156,7 +156,8 @@ manager_claim(struct manager *m)
 		return;
 	struct subject about = {.job = claim.job.id, .attempt = claim.job.attempt};
 	log_failure(LEVEL_ERROR, &about, &why, "the job could not be started");
-	if (!settle_release(&m->services, &claim, settings(m)->retry_delay, true, &why))
+	intake_rest(&m->intake, &claim.job, &why);
+	if (!settle_release(&m->services, &claim, 0, true, &why))
 		log_failure(LEVEL_ERROR, &about, &why, "nor handed back: the next start will");
 	if (claim.kept)
 		intake_run_again(&m->intake, settings(m)->retry_delay);

@@ -38,8 +38,11 @@ void intake_turn(struct intake *intake, const struct membership *membership,
 /* Ends a wait that is under way; its answer still comes. */
 void intake_stop(struct intake *intake);
 /* What a job came to. One that failed by store, keys, network or box says that the next would, too:
- * before that is tried the worker rests for retry-delay, and each time twice as long. */
+ * before that is tried the worker rests. */
 void intake_heed(struct intake *intake, const struct job *job, const struct failure *why);
+/* The job could not even begin here: others may have it meanwhile. Rests for retry-delay, and each
+ * time twice as long. */
+void intake_rest(struct intake *intake, const struct job *job, const struct failure *why);
 /* Looks at sandbox, tools and a clock that was refused again, and rests no more: the configuration
  * changed. */
 void intake_probe_again(struct intake *intake);

@@ -97,6 +97,24 @@ def test_a_claim_that_cannot_be_read(site):
     worker.wait_until_idle()
 
 
+def test_a_job_that_cannot_begin_here(site, archive):
+    """Another worker has it at once, and this one rests before it tries the next."""
+    worker = site.run_worker
+    other = site.add_worker("run", "other")
+    (worker.state / "jobs").rmdir()
+    (worker.state / "jobs").write_text("")
+    job = site.request_run(site.add_model("model", archive(), ci=False))
+    worker.wait_until(lambda status: f"as job {job}.1 did" in (status.get("why") or ""), "why not")
+    other.start()
+    done = site.wait_for_job(id=job)
+    assert (done["worker"], done["attempt"], done["handbacks"], done["correct"]) == ("other", 2, 1, 1)
+    other.stop()
+    (worker.state / "jobs").unlink()
+    (worker.state / "jobs").mkdir()
+    worker.signal(signal.SIGHUP)
+    assert site.run(site.add_model("another", archive(), ci=False))["worker"] == worker.name
+
+
 # ---- a dashboard that is away ----
 
 def test_the_dashboard_is_away_when_the_job_ends(site, brief):

@@ -20,17 +20,18 @@ static const struct setting rows[] = {
      .type = SETTING_LIST,
      .offset = AT(jvm_options),
      .standard = "-Xss4m\n-Xms512m\n-Xmx8192m",
-     .help = "Options of the Java machine, before -jar."},
+     .help = "Options of the Java machine, before -jar. The heap (-Xmx) should fit into the "
+             "machine's memory."},
     {.name = "run.environment",
      .type = SETTING_LIST,
      .offset = AT(environment),
-     .help =
-         "More environment for the jar: NAME=VALUE, or NAME to pass on the worker's own value."},
+     .help = "More environment for the jar: NAME=VALUE, or NAME to pass on the worker's own value. "
+             "It gets nothing else but PATH, HOME, TMPDIR and LANG."},
     {.name = "run.network",
      .type = SETTING_BOOL,
      .offset = AT(network),
      .standard = "no",
-     .help = "Whether the jar may use the network."},
+     .help = "Whether the jar may use the network. Moolloy needs none."},
     {.name = "run.timeout",
      .type = SETTING_DURATION,
      .offset = AT(timeout),
@@ -43,7 +44,8 @@ static const struct setting rows[] = {
      .offset = AT(no_output_timeout),
      .standard = "0s",
      .max = 30 * 24 * HOUR,
-     .help = "A run that prints nothing for so long is ended; 0s: no such limit."},
+     .help = "A run that prints nothing for so long is ended; 0s: no such limit. Moolloy prints "
+             "little while it searches."},
     {.name = "run.log-limit",
      .type = SETTING_SIZE,
      .offset = AT(log_limit),
@@ -82,13 +84,16 @@ static const struct setting rows[] = {
      .offset = AT(jar_hash),
      .standard = "required",
      .choices = "required if-known",
-     .help = "required: a jar of which neither job nor store know the hash is not run."},
+     .help = "What to do with a jar of which neither job nor store know the hash: required (it is "
+             "not run) or if-known (it is run all the same). The existing build worker stored its "
+             "jars without a hash."},
     {.name = "cache-size",
      .type = SETTING_SIZE,
      .offset = AT(cache_size),
      .standard = "2GiB",
-     .help = "How much room jars may take in cache-directory; the least recently used go first. "
-             "0: none is kept. A store on this machine needs no cache."},
+     .help = "How much room jars may take in cache-directory, so that a second run of a commit "
+             "downloads none; the least recently used go first. 0: none is kept. A store on this "
+             "machine needs no cache."},
 };
 
 const struct settings run_settings = {

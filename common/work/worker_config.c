@@ -14,8 +14,7 @@ static const struct setting rows[] = {
      .offset = AT(name),
      .fixed = true,
      .help = "What this worker is called on the dashboard; empty: the host's name. Give each of "
-             "several "
-             "workers on one host its own, such as host/2."},
+             "several workers on one host its own, such as host/2."},
     {.name = "log-level",
      .type = SETTING_CHOICE,
      .offset = AT(log_level),
@@ -166,7 +165,7 @@ static const struct setting rows[] = {
      .type = SETTING_NUMBER,
      .offset = AT(free_inodes),
      .standard = "10000",
-     .max = INT64_MAX,
+     .max = 1000000000000,
      .help = "With fewer free inodes than this in the state or the cache directory no job is "
              "claimed."},
     {.name = "disk.stop-bytes",

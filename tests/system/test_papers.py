@@ -10,7 +10,6 @@ import yaml
 from programs import BUILD
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-WORKERS = ["build-worker", "run-worker"]
 MANUALS = {"build-worker": TOP / "build-worker", "run-worker": TOP / "run-worker",
            "dashboard": TOP / "src" / "dashboard"}
 PROGRAMS = sorted(MANUALS)
@@ -38,15 +37,12 @@ def helps(text):
         yield re.fullmatch(r"(.*) \(([^()]*)\)", " ".join(comment.replace("# ", "").split())).groups()
 
 
-def flat(settings, prefix=""):
-    """{"run": {"java": ...}} as {"run.java": ...}."""
-    result = {}
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            result |= flat(value, f"{prefix}{name}.")
-        else:
-            result[prefix + name] = value
-    return result
+def paragraphs(text):
+    return text.strip().split("\n\n")
+
+
+def sample(name):
+    return paragraphs((TOP / "etc" / f"{name}.yaml").read_text())[1:]
 
 
 def page(program):
@@ -54,25 +50,19 @@ def page(program):
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_sample_configuration_is_the_default(program, shown):
+def test_samples_say_what_show_config_says(program, shown):
+    """Every setting, in its order, at its default, with its comment; after a head of the sample's own."""
+    common = [] if program == "dashboard" else sample("common")
+    own = sample(program)
+    assert sorted(common + own) == sorted(paragraphs(shown(program)))
+    assert [part for part in paragraphs(shown(program)) if part in own] == own
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_samples_can_be_read(program, shown):
     assert show_config(program, TOP / "etc" / f"{program}.yaml") == shown(program)
-
-
-@pytest.mark.parametrize("worker", WORKERS)
-def test_sample_configuration_holds_every_setting_of_the_worker(worker, shown):
-    other = "build-worker" if worker == "run-worker" else "run-worker"
-    own = yaml.safe_load(shown(worker)).keys() - yaml.safe_load(shown(other)).keys()
-    sample = flat(yaml.safe_load((TOP / "etc" / f"{worker}.yaml").read_text()))
-    # Both have these, each with its own default.
-    assert sample.keys() == own | {"queues", "state-directory"}
-
-
-@pytest.mark.parametrize("worker", WORKERS)
-def test_shared_sample_is_the_default_and_holds_every_shared_setting(worker, shown):
-    common = TOP / "etc" / "common.yaml"
-    own = flat(yaml.safe_load((TOP / "etc" / f"{worker}.yaml").read_text())).keys()
-    assert show_config(worker, common) == shown(worker)
-    assert yaml.safe_load(common.read_text()).keys() == yaml.safe_load(shown(worker)).keys() - own
+    if program != "dashboard":
+        assert show_config(program, TOP / "etc" / "common.yaml") == shown(program)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -88,6 +78,17 @@ def test_man_page_tells_what_each_setting_means(program, shown):
     for help_, limits in helps(shown(program)):
         assert help_ in text
         assert limits[0].upper() + limits[1:] + "; default:" in text, help_
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_man_page_tells_the_defaults(program, shown, tmp_path):
+    rows = re.findall(r'^\.B (\S+)\n(?:[^.].*\n)+?.*default:\n\.IR "?(.*?)"? \.$', page(program), re.M)
+    defaults = yaml.safe_load(shown(program))
+    written = {name: value.split(", ") if isinstance(defaults[name], list) else value
+               for name, value in rows if value != "none" or defaults[name]}
+    (tmp_path / "man.yaml").write_text(yaml.safe_dump(written))
+    assert len(rows) == len(defaults)
+    assert show_config(program, tmp_path / "man.yaml") == shown(program)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

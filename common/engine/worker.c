@@ -238,6 +238,10 @@ check_shared(const struct worker_config *config, struct failure *why)
 		    "dashboard.url: '%s' is no http:// or https:// address without a slash at "
 		    "the end",
 		    url ? url : "");
+	if (config->dashboard_password.value && !config->dashboard_username)
+		return fail(why, FAILURE_CONFIGURATION,
+		            "dashboard.username is not set: without it dashboard.password-file is "
+		            "not sent");
 	return check_queue(config, why) && store_check(&config->store, why);
 }
 

@@ -122,13 +122,22 @@ def test_a_secret_that_everyone_may_read(config, tmp_path):
     secret = tmp_path / "password"
     secret.write_text("secret\n")
     secret.chmod(0o644)
-    path = config(f"dashboard.password-file: {secret}\n")
+    path = config(f"dashboard.username: me\ndashboard.password-file: {secret}\n")
     done = call("run-worker", "--config", path, "check-config")
     assert done.returncode == 78 and "chmod o-r" in done.stderr
     secret.chmod(0o600)
     shown = call("run-worker", "--config", path, "show-config")
     assert shown.returncode == 0
     assert "secret" not in re.findall(r"^dashboard.password-file: (.*)", shown.stdout, re.M)[0].split("/")
+
+
+def test_a_password_without_a_user_name(config, tmp_path):
+    """It would not be sent, and every request be refused."""
+    (tmp_path / "password").write_text("secret\n")
+    (tmp_path / "password").chmod(0o600)
+    done = call("run-worker", "--config", config(f"dashboard.password-file: {tmp_path}/password\n"),
+                "check-config")
+    assert done.returncode == 78 and "dashboard.username is not set" in done.stderr
 
 
 def test_no_file(tmp_path):

@@ -14,6 +14,15 @@
 
 /* ---- begun ---- */
 
+/* One is filled while others are under way; and together they hold what goes as one. */
+static size_t
+slots_for(const struct store_settings *settings)
+{
+	size_t part_size = (size_t)settings->part_size, wanted = (size_t)settings->concurrency + 1;
+	size_t of_one = (SINGLE_LIMIT + part_size - 1) / part_size;
+	return wanted > of_one ? wanted : of_one;
+}
+
 bool
 s3_upload_begin(struct store *base, const char *key, const struct store_put *put,
                 struct store_upload **ret, struct failure *why)
@@ -31,7 +40,8 @@ s3_upload_begin(struct store *base, const char *key, const struct store_put *put
 	                             .name = random_hex(16),
 	                             .digest = put->settled ? NULL : digest_new(),
 	                             .part_size = (size_t)settings->part_size,
-	                             .slots = (size_t)settings->concurrency + 1};
+	                             .concurrency = (size_t)settings->concurrency,
+	                             .slots = slots_for(settings)};
 	upload->multipart = (struct s3_multipart){.store = store, .key = upload->key};
 	upload->slot = allocate(upload->slots * sizeof *upload->slot);
 	upload->memory = allocate_large(upload->slots * upload->part_size);
@@ -149,6 +159,27 @@ go_on(struct s3_upload *upload, int64_t due, struct failure *why)
 }
 
 static bool
+is_free(const struct s3_upload *upload, size_t which)
+{
+	return which < upload->slots && !upload->slot[which].call;
+}
+
+/* Waits until no more than `most` parts are under way. */
+static bool
+wait_for_parts(struct s3_upload *upload, size_t most, struct failure *why)
+{
+	for (;;) {
+		size_t underway = 0;
+		for (size_t i = 0; i < upload->slots; i++)
+			underway += !is_free(upload, i);
+		if (underway <= most)
+			return true;
+		if (!go_on(upload, INT64_MAX, why))
+			return false;
+	}
+}
+
+static bool
 send_part(struct s3_upload *upload, size_t which, size_t length, struct failure *why)
 {
 	struct slot *slot = &upload->slot[which];
@@ -159,6 +190,8 @@ send_part(struct s3_upload *upload, size_t which, size_t length, struct failure 
 		return fail(why, FAILURE_REJECTED,
 		            "%s is too large for %d parts: raise store.part-size", upload->key,
 		            PARTS_LIMIT);
+	if (!wait_for_parts(upload, upload->concurrency - 1, why))
+		return false;
 	digest_finish(&slot->digest, sha256);
 	strings_add(etags, "");
 	slot->upload = upload;
@@ -193,26 +226,14 @@ divide(struct s3_upload *upload, struct failure *why)
 	return true;
 }
 
-static bool
-is_free(const struct s3_upload *upload, size_t which)
+/* Fewer parts are under way than there are slots. */
+static void
+find_slot(struct s3_upload *upload)
 {
-	return which < upload->slots && !upload->slot[which].call;
-}
-
-/* The next slot that is free; waits for one. */
-static bool
-find_slot(struct s3_upload *upload, struct failure *why)
-{
-	for (;;) {
-		for (size_t i = 0; i < upload->slots; i++)
-			if (is_free(upload, i)) {
-				upload->current = i;
-				upload->filled = 0;
-				return true;
-			}
-		if (!go_on(upload, INT64_MAX, why))
-			return false;
-	}
+	upload->current = 0;
+	upload->filled = 0;
+	while (!is_free(upload, upload->current))
+		upload->current++;
 }
 
 /* ---- gathering bytes ---- */
@@ -221,10 +242,7 @@ find_slot(struct s3_upload *upload, struct failure *why)
 static size_t
 limit(const struct s3_upload *upload)
 {
-	size_t all = upload->slots * upload->part_size;
-	if (upload->multipart.id)
-		return upload->part_size;
-	return all < SINGLE_LIMIT ? all : SINGLE_LIMIT;
+	return upload->multipart.id ? upload->part_size : SINGLE_LIMIT;
 }
 
 /* Room for one byte at least, and how much. */
@@ -235,8 +253,10 @@ make_room(struct s3_upload *upload, char **ret_room, size_t *ret_length, struct 
 		bool sent = upload->multipart.id
 		                ? send_part(upload, upload->current, upload->filled, why)
 		                : divide(upload, why);
-		if (!sent || (!is_free(upload, upload->current) && !find_slot(upload, why)))
+		if (!sent)
 			return false;
+		if (!is_free(upload, upload->current))
+			find_slot(upload);
 	}
 	size_t left = limit(upload) - upload->filled;
 	size_t of_slot = upload->part_size - upload->filled % upload->part_size;
@@ -321,11 +341,7 @@ send_rest(struct s3_upload *upload, struct failure *why)
 {
 	if (upload->filled > 0 && !send_part(upload, upload->current, upload->filled, why))
 		return false;
-	for (size_t i = 0; i < upload->slots; i++)
-		while (!is_free(upload, i))
-			if (!go_on(upload, INT64_MAX, why))
-				return false;
-	return go_on(upload, 0, why);
+	return wait_for_parts(upload, 0, why) && go_on(upload, 0, why);
 }
 
 static bool

@@ -26,6 +26,7 @@ struct s3_upload {
 
 	char *memory; /* slots side by side */
 	size_t part_size, slots;
+	size_t concurrency; /* parts under way at a time */
 	struct slot *slot;
 	size_t current; /* slot that is filled */
 	size_t filled;  /* bytes in it; before there is a multipart upload: in all of them */

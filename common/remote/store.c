@@ -77,7 +77,8 @@ static const struct setting rows[] = {
      .max = (int64_t)1 << 30,
      .fixed = true,
      .help = "What is larger than 16MiB goes into the bucket in parts of this size, at most "
-             "10,000 of them. An upload takes (store.concurrency + 1) times as much memory."},
+             "10,000 of them. An upload takes (store.concurrency + 1) times as much memory, 16MiB "
+             "at least."},
     {.name = "store.concurrency",
      .type = SETTING_NUMBER,
      .offset = AT(concurrency),

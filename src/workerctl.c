@@ -63,6 +63,41 @@ list_workers(const struct call *call, struct strings *names, struct failure *why
 	       || fail(why, FAILURE_NOT_FOUND, "no worker has a status file in %s", call->runtime);
 }
 
+/* ---- its control socket ---- */
+
+static bool
+connect_to(const char *path, int *ret_fd, struct failure *why)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct timeval patience = {.tv_sec = ANSWER_SECONDS};
+	if (strlen(path) >= sizeof address.sun_path)
+		return fail(why, FAILURE_USAGE, "%s is too long for a socket", path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	scoped_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return fail_errno(why, "cannot make a socket");
+	/* The latter also for connecting, to a worker that accepts nobody. */
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+		return fail_errno(why, "cannot reach the worker at %s: does it run?", path);
+	*ret_fd = take_fd(&fd);
+	return true;
+}
+
+/* A process id may be another's by now: where nobody listens no worker lives. Of one that does not
+ * take the call, or from us not, the id is all there is to go by. */
+static bool
+is_running(const struct call *call, const char *worker, int64_t pid)
+{
+	scoped_free char *path = format("%s/%s.sock", call->runtime, worker);
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	scoped_fd int fd = -1;
+	return connect_to(path, &fd, &why)
+	       || (why.code != FAILURE_NOT_FOUND && why.code != FAILURE_NETWORK && pid > 0
+	           && getpgid((pid_t)pid) >= 0);
+}
+
 /* ---- status ---- */
 
 static const char *
@@ -112,7 +147,7 @@ print_counters(const struct json_t *counters)
 }
 
 static void
-print_status(const char *worker, const struct json_t *status)
+print_status(const struct call *call, const char *worker, const struct json_t *status)
 {
 	const struct json_t *job = js_member(status, "job");
 	int64_t pid = 0, outbox = 0, parked = 0, ambiguous = 0, healed = 0;
@@ -123,9 +158,8 @@ print_status(const char *worker, const struct json_t *status)
 	js_integer(status, "healed", &healed);
 	const char *state = js_string(status, "state");
 	bool stopped = strings_equal(state, "stopped");
-	bool running = pid > 0 && file_exists(AT_FDCWD, "/proc") && getpgid((pid_t)pid) >= 0;
 	printf("%s (%s): %s%s\n", worker, or_dash(js_string(status, "worker")), or_dash(state),
-	       running || stopped ? "" : ", but its process is gone");
+	       stopped || is_running(call, worker, pid) ? "" : ", but its process is gone");
 	if (js_string(status, "why")) {
 		scoped_free char *why = printable(js_string(status, "why"));
 		printf("  no job is claimed: %s\n", why);
@@ -168,7 +202,7 @@ show_status_of(const struct call *call, const char *worker, struct failure *why)
 		scoped_free char *text = js_text(status);
 		printf("%s\n", text);
 	} else {
-		print_status(worker, status);
+		print_status(call, worker, status);
 	}
 	return true;
 }
@@ -313,27 +347,7 @@ do_jobs(const struct call *call, struct failure *why)
 	return true;
 }
 
-/* ---- asking the control socket ---- */
-
-static bool
-connect_to(const char *path, int *ret_fd, struct failure *why)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct timeval patience = {.tv_sec = ANSWER_SECONDS};
-	if (strlen(path) >= sizeof address.sun_path)
-		return fail(why, FAILURE_USAGE, "%s is too long for a socket", path);
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	scoped_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return fail_errno(why, "cannot make a socket");
-	/* The latter also for connecting, to a worker that accepts nobody. */
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-		return fail_errno(why, "cannot reach the worker at %s: does it run?", path);
-	*ret_fd = take_fd(&fd);
-	return true;
-}
+/* ---- asking ---- */
 
 static bool
 ask(const struct call *call, struct json_t **ret_answer, struct failure *why)

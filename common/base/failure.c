@@ -153,6 +153,8 @@ failure_from_errno(int number)
 	case EPERM:
 	case EROFS:
 		return FAILURE_PERMISSION;
+	case ECONNREFUSED:
+		return FAILURE_NETWORK;
 	default:
 		return FAILURE_SYSTEM;
 	}

@@ -28,8 +28,12 @@ def ctl(*arguments):
 
 @pytest.fixture
 def runtime(tmp_path):
+    """Where a worker lives, as far as its files say."""
     (tmp_path / "run-worker.json").write_text(json.dumps(STATUS))
-    return ["--runtime-directory", tmp_path, "--state-directory", tmp_path]
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "run-worker.sock"))
+        listener.listen()
+        yield ["--runtime-directory", tmp_path, "--state-directory", tmp_path]
 
 
 def test_explain_knows_every_failure():
@@ -50,7 +54,7 @@ def test_explain_of_nonsense_is_wrong_usage():
 
 def test_status_tells_job_step_and_progress(runtime):
     shown = ctl(*runtime, "status").stdout
-    assert "run-worker (host/2): running" in shown
+    assert "run-worker (host/2): running\n" in shown
     assert "job 12 (run of aaaaaaaaaaaa)" in shown and "fetch-jar, 1.0 MiB of 4.0 MiB" in shown
     assert "reports waiting: 3, parked: 1" in shown
     assert "  it does not hear us: POST x: Connection refused\n" in shown
@@ -58,12 +62,14 @@ def test_status_tells_job_step_and_progress(runtime):
 
 
 def test_status_says_that_a_process_is_gone(runtime, tmp_path):
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    (tmp_path / "run-worker.json").write_text(json.dumps({**STATUS, "pid": ended.pid}))
-    assert "its process is gone" in ctl(*runtime, "status").stdout
-    (tmp_path / "run-worker.json").write_text(json.dumps(
-        {**STATUS, "pid": ended.pid, "state": "stopped"}))
+    """Though another has its number by now: this one."""
+    (tmp_path / "run-worker.sock").unlink()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "run-worker.sock"))
+    for _ in range(2):
+        assert "running, but its process is gone" in ctl(*runtime, "status").stdout
+        (tmp_path / "run-worker.sock").unlink(missing_ok=True)
+    (tmp_path / "run-worker.json").write_text(json.dumps({**STATUS, "state": "stopped"}))
     assert "run-worker (host/2): stopped\n" in ctl(*runtime, "status").stdout
 
 
@@ -79,7 +85,8 @@ def test_wrong_usage():
         assert done.returncode == 64 and done.stderr, arguments
 
 
-def test_no_such_worker(runtime):
+def test_no_such_worker(runtime, tmp_path):
+    (tmp_path / "run-worker.sock").unlink()
     assert ctl(*runtime, "status", "nobody").returncode == 75
     done = ctl(*runtime, "memory", "run-worker")
     assert done.returncode == 75 and "does it run?" in done.stderr

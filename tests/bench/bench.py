@@ -9,6 +9,7 @@ import datetime
 import json
 import os
 import pathlib
+import signal
 import statistics
 import sys
 import time
@@ -23,6 +24,7 @@ import models  # noqa: E402
 from site_of_programs import Site  # noqa: E402
 
 TRIES = 20
+HANDBACKS = 9
 IDLE_SECONDS = 60
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -112,12 +114,45 @@ def measure_idle(site):
            f"of one core over {IDLE_SECONDS} s, from schedstat, the larger of the two; at most 0.02")
 
 
+def has_job(worker, step=None):
+    job = worker.status().get("job", {})
+    return job and (not step or job.get("step") == step)
+
+
+def measure_handback():
+    """A job in the middle of its execute step goes from the worker that is told to stop to the other, and back."""
+    endless = {"run.java": "/bin/sh", "run.jvm-options": ["-c", "exec sleep 3600"], "drain-timeout": "0s"}
+    with Site(workers=["run"], run=endless) as site:
+        jar = site.path / "a.jar"
+        jar.write_bytes(b"a jar")
+        site.add_built_commit(jar)
+        archive = models.make_model(site.path / "endless.tar.bz2", models.EMPTY, {})
+        working, idle = site.run_worker, site.add_worker("run", "other")
+        job = site.request_run(site.add_model("endless", archive, ci=False))
+        times = []
+        for _ in range(HANDBACKS):
+            wait(lambda: has_job(working, "execute"))
+            idle.start()
+            began = time.monotonic()
+            working.signal(signal.SIGTERM)
+            wait(lambda: has_job(idle))
+            times.append((time.monotonic() - began) * 1000)
+            working.end()
+            working, idle = idle, working
+        working.signal(signal.SIGUSR2)
+        site.wait_for_job(id=job)
+        working.wait_until_idle()
+    figure("handback_ms", statistics.median(times), "ms",
+           f"SIGTERM in execute until another idle worker has the job, median of {HANDBACKS}; at most 1000")
+
+
 def main():
     build = {"build.commands": ["cp build.xml bench.jar"], "build.artifact": "bench.jar"}
     with Site(build=build, run={"run.java": "/bin/true"}) as site:
         commit = measure_pickup(site)
         measure_run_job(site, commit)
         measure_idle(site)
+    measure_handback()
     place = pathlib.Path(os.environ.get("MOOLLOY_BUILD", TOP / "build"))
     bench_git.measure(figure, place)
     bench_s3.measure(figure, place)

@@ -8,7 +8,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "base/units.h"
+#include "engine/announce.h"
 #include "engine/control.h"
 #include "engine/delivery.h"
 #include "engine/hold.h"
@@ -70,8 +70,7 @@ struct manager {
 	bool stopped;           /* as told */
 
 	int64_t settled[SETTLED_LOST + 1]; /* jobs since the start, by how */
-	char *published;                   /* status text as last written */
-	char *announced;                   /* STATUS= as last told to the service manager */
+	struct announcement announced;
 };
 
 static const struct worker_config *
@@ -204,37 +203,13 @@ describe(const struct manager *m, struct status *status)
 	status->since = slot->since;
 }
 
-/* The line of `systemctl status`. */
-static char *
-one_line(const struct status *status)
-{
-	if (status->job)
-		return format("%s: job %s.%d %s", status->state, status->job->id,
-		              status->job->attempt, status->step ? status->step : "");
-	const char *why = status->waiting ? status->waiting : status->unheard;
-	return format("%s%s%s", status->state, why ? ": " : "", why ? why : "");
-}
-
 /* The status file and the service manager hear of every change. */
 static void
 manager_announce(struct manager *m)
 {
 	struct status status;
-	scoped(failure_done) struct failure why = FAILURE_INIT;
 	describe(m, &status);
-	scoped_free char *text = status_text(&status);
-	scoped_free char *line = one_line(&status);
-	if (!strings_equal(text, m->published)) {
-		if (!status_publish(settings(m)->runtime_directory, settings(m)->worker, text,
-		                    &why))
-			log_failure(LEVEL_WARNING, NULL, &why,
-			            "the status file could not be written");
-		replace_string(&m->published, text);
-	}
-	if (!strings_equal(line, m->announced)) {
-		service_notify("STATUS=%s", line);
-		replace_string(&m->announced, line);
-	}
+	announce(&m->announced, settings(m)->runtime_directory, &status);
 }
 
 /* Nothing to do any more: the last letters, the farewell, the end of the loop. */
@@ -343,19 +318,6 @@ keep_fixed(const struct manager *m, void *config)
 	}
 }
 
-/* The outside of what the configuration says: everything that borrowed from it. */
-static void
-apply_settings(struct manager *m)
-{
-	const struct worker_config *config = settings(m);
-	log_set_level(log_level_from_name(config->log_level));
-	m->services.dashboard = (struct dashboard_access){
-	    .url = config->dashboard_url,
-	    .username = config->dashboard_username,
-	    .password = config->dashboard_password.value,
-	    .ca_file = config->dashboard_ca_file};
-}
-
 /* A bad configuration is logged, told in *why, and changes nothing. */
 static bool
 reload(struct manager *m, struct failure *why)
@@ -368,8 +330,7 @@ reload(struct manager *m, struct failure *why)
 		keep_fixed(m, fresh);
 		settings_done(m->program->settings, m->config);
 		memcpy(m->config, fresh, size);
-		apply_settings(m);
-		credentials_forget(m->services.credentials);
+		services_apply(&m->services);
 		intake_probe_again(&m->intake);
 		log_notice(NULL, "configuration reloaded");
 	} else {
@@ -472,32 +433,6 @@ static const struct control_verb verbs[] = {
 
 /* ---- beginning and end ---- */
 
-static bool
-open_services(struct manager *m, struct failure *why)
-{
-	struct services *services = &m->services;
-	const struct worker_config *config = settings(m);
-	*services = (struct services){.program = m->program, .config = config, .name = m->name};
-	apply_settings(m);
-	if (!loop_new(&services->loop, why))
-		return false;
-	services->http = http_client_new(services->loop);
-	services->credentials = credentials_new(&config->store.aws, services->http);
-	struct queue_access access = {.loop = services->loop,
-	                              .client = services->http,
-	                              .dashboard = &services->dashboard,
-	                              .names = &config->queues,
-	                              .worker = m->name,
-	                              .lease_ms = config->queue_lease,
-	                              .credentials = services->credentials,
-	                              .endpoint = config->queue_endpoint,
-	                              .region = worker_queue_region(config),
-	                              .ca_file = config->queue_ca_file,
-	                              .hide_limit_ms = config->queue_hide_limit};
-	return queue_open(config->queue_type, &access, &services->queue, why)
-	       && outbox_open(config->state_directory, &services->outbox, why);
-}
-
 static void
 start_duties(struct manager *m)
 {
@@ -547,19 +482,15 @@ manager_done(struct manager *m)
 	clock_watch_done(&m->clock);
 	if (m->slot.loop)
 		slot_clear(&m->slot);
-	queue_close(&m->services.queue);
-	credentials_free(&m->services.credentials);
-	http_client_free(&m->services.http);
+	services_hang_up(&m->services);
 	delivery_done(&m->delivery);
 	hold_done(&m->hold);
-	outbox_close(&m->services.outbox);
 	for (size_t i = 0; i < sizeof m->signals / sizeof *m->signals; i++)
 		loop_source_drop(&m->signals[i]);
 	loop_source_drop(&m->post);
 	loop_source_drop(&m->wake);
-	loop_free(&m->services.loop);
-	free_pointer(&m->published);
-	free_pointer(&m->announced);
+	services_close(&m->services);
+	announcement_done(&m->announced);
 	free_pointer(&m->name);
 	close_fd(&m->lock);
 }
@@ -574,17 +505,19 @@ manager_serve(const struct worker_program *program, void *config, manager_load *
 	                                         .load_data = load_data,
 	                                         .name = worker_name(config),
 	                                         .lock = -1};
+	struct services *services = &m.services;
 	loop_block_signals();
 	child_become_subreaper();
-	if (!state_take(settings(&m)->state_directory, &m.lock, why) || !open_services(&m, why))
+	if (!state_take(settings(&m)->state_directory, &m.lock, why)
+	    || !services_open(services, program, config, m.name, why))
 		return false;
 	start_duties(&m);
-	if (!reconcile(&m.services, why) || !open_control(&m, why))
+	if (!reconcile(services, why) || !open_control(&m, why))
 		return false;
 	watch(&m);
 	log_notice(NULL, "moolloy-%s " MOOLLOY_VERSION " serves as %s", program->name, m.name);
 	service_notify("READY=1");
-	bool served = loop_run(m.services.loop, why);
+	bool served = loop_run(services->loop, why);
 	m.stopped = true;
 	manager_announce(&m);
 	log_notice(NULL, "stopped");

@@ -23,4 +23,15 @@ struct services {
 	struct outbox *outbox;
 };
 
+/* config and name are borrowed. On failure the caller closes what there is. */
+bool must_check services_open(struct services *services, const struct worker_program *program,
+                              const struct worker_config *config, const char *name,
+                              struct failure *why);
+/* The configuration has other values now: log level, dashboard, keys. */
+void services_apply(struct services *services);
+/* First queue, keys and HTTP, so that no answer comes any more; then, once nobody needs them, the
+ * outbox and the loop. */
+void services_hang_up(struct services *services);
+void services_close(struct services *services);
+
 #endif

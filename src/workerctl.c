@@ -80,7 +80,7 @@ connect_to(const char *path, int *ret_fd, struct failure *why)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-		return fail_errno(why, "cannot reach the worker at %s: does it run?", path);
+		return fail_errno(why, "cannot reach %s (does the worker run?)", path);
 	*ret_fd = take_fd(&fd);
 	return true;
 }
@@ -136,12 +136,17 @@ progress_text(const struct json_t *job)
 static void
 print_counters(const struct json_t *counters)
 {
-	static const char *const names[] = {"succeeded", "failed", "handed_back", "lost"};
-	printf("  jobs so far:");
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+	static const struct {
+		const char *key, *word;
+	} ends[] = {{"succeeded", "succeeded"},
+	            {"failed", "failed"},
+	            {"handed_back", "handed back"},
+	            {"lost", "lost"}};
+	printf("  jobs since its start:");
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
 		int64_t count = 0;
-		js_integer(counters, names[i], &count);
-		printf("%s %" PRId64 " %s", i ? "," : "", count, names[i]);
+		js_integer(counters, ends[i].key, &count);
+		printf("%s %" PRId64 " %s", i ? "," : "", count, ends[i].word);
 	}
 	printf("\n");
 }
@@ -426,8 +431,8 @@ static const struct verb {
 } verbs[] = {
     {"status", "[WORKER]", "what the workers of this host, or one of them, are doing", do_status},
     {"explain", "[CODE]", "what a failure means, or all of them", do_explain},
-    {"jobs", "WORKER", "the job directories it keeps, and why", do_jobs},
-    {"outbox", "WORKER", "the reports that wait for the dashboard", do_outbox},
+    {"jobs", "WORKER", "the job directories it keeps, and how each job ended", do_jobs},
+    {"outbox", "WORKER", "the reports that wait for the dashboard or the queue", do_outbox},
     {"parked", "WORKER", "the reports and messages that were given up, and why", do_parked},
     {"cancel", "WORKER", "cancel the running job; it is reported as cancelled", do_ask},
     {"finish", "WORKER", "stop when the running job is done, however long it takes", do_ask},
@@ -519,11 +524,12 @@ run(int argc, char **argv, struct failure *why)
 	bool done = false;
 	if (!read_options(argc, argv, &call, &done, why) || done)
 		return done;
+	if (!call.verb)
+		return fail(why, FAILURE_USAGE, "no verb; see moolloy-workerctl --help");
 	const struct verb *verb = find_verb(call.verb);
 	if (!verb)
-		return fail(why, FAILURE_USAGE, "%s%s; see moolloy-workerctl --help",
-		            call.verb ? "unknown verb " : "what is to be done?",
-		            call.verb ? call.verb : "");
+		return fail(why, FAILURE_USAGE, "unknown verb '%s'; see moolloy-workerctl --help",
+		            call.verb);
 	if (verb->act != do_store && call.more[0])
 		return fail(why, FAILURE_USAGE, "'%s' is one argument too many", call.more[0]);
 	if (!call.argument && verb->argument[0] == 'W')

@@ -71,16 +71,17 @@ do_head(struct store *store, const struct store_call *call, struct failure *why)
 }
 
 static bool
-get_into(struct store *store, const struct store_call *call, int fd, struct failure *why)
+get_into(struct store *store, const char *key, int fd, struct store_object *ret_object,
+         struct failure *why)
 {
 	struct store_object object, metadata;
-	if (!store_get(store, call->key, fd, &until_ended, &object, why)
-	    || !store_head(store, call->key, &metadata, why))
+	if (!store_get(store, key, fd, &until_ended, &object, why)
+	    || !store_head(store, key, &metadata, why))
 		return false;
 	if (metadata.sha256[0] && !strings_equal(metadata.sha256, object.sha256))
-		return fail(why, FAILURE_HASH_MISMATCH, "%s hashes to %s, not to %s", call->key,
+		return fail(why, FAILURE_HASH_MISMATCH, "%s hashes to %s, not to %s", key,
 		            object.sha256, metadata.sha256);
-	print_object(call->key, &object);
+	*ret_object = object;
 	return true;
 }
 
@@ -88,18 +89,21 @@ get_into(struct store *store, const struct store_call *call, int fd, struct fail
 static bool
 do_get(struct store *store, const struct store_call *call, struct failure *why)
 {
+	struct store_object object;
 	if (!call->file)
 		return fail(why, FAILURE_USAGE, "get into which file?");
 	scoped_free char *part = format("%s.part", call->file);
 	scoped_fd int fd = open(part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return fail_errno(why, "cannot make %s", part);
-	if (get_into(store, call, fd, why)
-	    && (renameat2(AT_FDCWD, part, AT_FDCWD, call->file, RENAME_NOREPLACE) == 0
-	        || fail_errno(why, "cannot name it %s", call->file)))
-		return true;
-	unlink(part);
-	return false;
+	if (!get_into(store, call->key, fd, &object, why)
+	    || (renameat2(AT_FDCWD, part, AT_FDCWD, call->file, RENAME_NOREPLACE) < 0
+	        && !fail_errno(why, "cannot name it %s", call->file))) {
+		unlink(part);
+		return false;
+	}
+	print_object(call->key, &object);
+	return true;
 }
 
 static bool

@@ -57,6 +57,7 @@ def test_status_tells_job_step_and_progress(runtime):
     assert "run-worker (host/2): running\n" in shown
     assert "job 12 (run of aaaaaaaaaaaa)" in shown and "fetch-jar, 1.0 MiB of 4.0 MiB" in shown
     assert "reports waiting: 3, parked: 1" in shown
+    assert "5 succeeded, 2 failed, 1 handed back, 0 lost" in shown
     assert "  it does not hear us: POST x: Connection refused\n" in shown
     assert json.loads(ctl(*runtime, "--json", "status", "run-worker").stdout) == STATUS
 
@@ -89,7 +90,7 @@ def test_no_such_worker(runtime, tmp_path):
     (tmp_path / "run-worker.sock").unlink()
     assert ctl(*runtime, "status", "nobody").returncode == 75
     done = ctl(*runtime, "memory", "run-worker")
-    assert done.returncode == 75 and "does it run?" in done.stderr
+    assert done.returncode == 75 and "(does the worker run?)" in done.stderr
 
 
 @pytest.fixture
@@ -152,6 +153,20 @@ def test_what_a_worker_answers(tmp_path, answer, status):
             connection.sendall(answer)
         shown, errors = asking.communicate(timeout=20)
     assert asking.returncode == status and not shown and "run-worker" in errors
+
+
+def test_an_object_is_got_into_a_new_file_only(tmp_path):
+    config, source, target = (tmp_path / name for name in ("config.yaml", "source", "target"))
+    (tmp_path / "store").mkdir()
+    config.write_text(f"store.path: {tmp_path}/store\n")
+    source.write_text("bytes")
+    assert ctl("--config", config, "store", "put", "a/b", source).returncode == 0
+    assert "a/b: 5 bytes" in ctl("--config", config, "store", "get", "a/b", target).stdout
+    assert target.read_text() == "bytes"
+    target.write_text("other")
+    again = ctl("--config", config, "store", "get", "a/b", target)
+    assert again.returncode == 1 and not again.stdout and "File exists" in again.stderr
+    assert target.read_text() == "other"
 
 
 def test_help_and_manual_name_every_verb_and_option():

@@ -56,8 +56,7 @@ code_from_sqlite(int result)
 static bool
 fail_sqlite(struct failure *why, struct database *db, int result)
 {
-	return fail(why, code_from_sqlite(result), "database: %s (%s)", sqlite3_errmsg(db->sqlite),
-	            sqlite3_errstr(result));
+	return fail(why, code_from_sqlite(result), "database: %s", sqlite3_errmsg(db->sqlite));
 }
 
 /* ---- opening ---- */

@@ -65,7 +65,9 @@ find_commit(struct request *request, struct site *site, int64_t *ret_id, struct 
 	if (sha && sha[0]) {
 		scoped(rows_close) struct rows *rows = list_commit_of_sha(site->db, sha);
 		return first_id(rows, ret_id, why)
-		       && (*ret_id || fail(why, FAILURE_NOT_FOUND, "commit does not exist"));
+		       && (*ret_id
+		           || fail(why, FAILURE_NOT_FOUND,
+		                   "no commit here has that SHA, which must be whole"));
 	}
 	return database_number(site->db,
 	                       "SELECT max(commit_id) FROM jobs WHERE type = 'build'"

@@ -33,7 +33,8 @@ static const char style[] =
     ".good{color:var(--good)}.bad{color:var(--bad)}.busy{color:var(--busy)}"
     ".state{font-weight:600}form{display:inline-flex;flex-wrap:wrap;gap:.5rem;"
     "align-items:center;margin:.2rem .8rem .2rem 0}"
-    "button,select,input{font:inherit;padding:.15rem .5rem}.none{opacity:.6}"
+    "footer{margin-top:2rem;opacity:.6}button,select,input{font:inherit;padding:.15rem "
+    ".5rem}.none{opacity:.6}"
     ".boxes{display:flex;flex-wrap:wrap;gap:.8rem}"
     ".boxes div{border:1px solid var(--line);border-radius:.4rem;padding:.4rem .9rem}"
     ".boxes b{display:block;font-size:1.3rem}";
@@ -103,7 +104,7 @@ void
 html_answer(struct request *request, struct text *page)
 {
 	scoped(strings_done) struct strings headers = STRINGS_INIT;
-	text_add_string(page, "</body></html>\n");
+	text_add_string(page, "<footer>Times are UTC.</footer></body></html>\n");
 	strings_add(&headers, "Cache-Control: no-store");
 	strings_add(
 	    &headers,

@@ -180,6 +180,7 @@ start(struct daemon *daemon, const struct dashboard_config *config, struct failu
 	if (!server_start(daemon->loop, &options, &daemon->server, why))
 		return false;
 	take_fd(&daemon->listener);
+	log_info(NULL, "moolloy-dashboard %s serves %s", MOOLLOY_VERSION, config->data);
 	printf("listening on http://%s\n", where);
 	fflush(stdout);
 	service_notify("READY=1\nSTATUS=listening on http://%s", where);

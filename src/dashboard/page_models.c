@@ -23,9 +23,10 @@ add_run_form(struct text *page, int64_t id, bool commit)
 	          "</select>",
 	          (long long)id);
 	if (commit)
-		html_addf(page,
-		          "<input name=\"commit\" maxlength=\"64\" size=\"26\" "
-		          "aria-label=\"commit\" placeholder=\"newest good commit, or SHA\">");
+		html_addf(
+		    page,
+		    "<input name=\"commit\" maxlength=\"64\" size=\"26\" "
+		    "aria-label=\"commit\" placeholder=\"newest good commit, or whole SHA\">");
 	html_addf(page, "<button>Request run</button></form>\n");
 }
 

@@ -20,8 +20,8 @@ enum access {
 
 struct route {
 	const char *method;
-	/* "/jobs/:/start": ':' stands for one part that is not empty, '*' at the end for the rest
-	 * of the path; what stood there is request->parameter. */
+	/* "/jobs/:/start": ':' stands for one part that is not empty; what stood there is
+	 * request->parameter. */
 	const char *pattern;
 	enum access access;
 	int64_t body; /* most bytes it may have; FILE_BODY: a form with a file */
@@ -89,13 +89,13 @@ static const struct route routes[] = {
 static bool
 match(const char *pattern, const char *path, char **parameter)
 {
-	size_t fixed = strcspn(pattern, ":*");
+	size_t fixed = strcspn(pattern, ":");
 	if (strncmp(pattern, path, fixed) != 0)
 		return false;
 	if (!pattern[fixed])
 		return path[fixed] == '\0';
 	const char *open = path + fixed;
-	size_t length = pattern[fixed] == '*' ? strlen(open) : strcspn(open, "/");
+	size_t length = strcspn(open, "/");
 	if (length == 0 || strcmp(open + length, pattern + fixed + 1) != 0)
 		return false;
 	*parameter = format("%.*s", (int)length, open);
@@ -149,9 +149,11 @@ routes_arrived(struct request *request, void *data)
 	request->route = route;
 	if (!route)
 		request_answer_text(request, 404, "<h1>Not Found</h1>");
-	else if (admit(request, route, site) && route->body == FILE_BODY)
+	else if (!admit(request, route, site))
+		return;
+	else if (route->body == FILE_BODY)
 		request_take_file(request, site->config->model_max_bytes);
-	else if (route->body > 0)
+	else
 		request_take_body(request, (size_t)route->body);
 }
 

@@ -1,6 +1,7 @@
 #include "engine/verdict.h"
 
 #include <string.h>
+#include <sysexits.h>
 
 #include "base/text.h"
 #include "outside/json.h"
@@ -45,6 +46,9 @@ ended_without_a_word(const siginfo_t *how, struct outcome *ret)
 	*ret = (struct outcome)OUTCOME_INIT;
 	if (!how)
 		fail(&ret->why, FAILURE_RUNNER_LOST, "the worker ended while the job ran");
+	else if (how->si_code == CLD_EXITED && how->si_status == EX_TEMPFAIL)
+		fail(&ret->why, FAILURE_RUNNER_LOST,
+		     "the runner could not put its outcome on disk, as its log says");
 	else if (how->si_code == CLD_EXITED)
 		fail(&ret->why, FAILURE_INTERNAL, "the runner exited with status %d and no outcome",
 		     how->si_status);

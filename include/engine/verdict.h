@@ -18,6 +18,7 @@
  *	other, none  after we stopped it          runner-lost, handed-back or cancelled
  *	failure      in any other way             that failure, as told
  *	none         a signal that was not ours   runner-lost
+ *	none         exit 75                      runner-lost: it could not write its outcome
  *	none         exit n                       internal
  */
 void verdict_reach(const struct outcome *told, enum stop_reason reason, const siginfo_t *how,

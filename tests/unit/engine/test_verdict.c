@@ -1,4 +1,7 @@
 #include "engine/verdict.h"
+
+#include <sysexits.h>
+
 #include "outside/json.h"
 #include "unit.h"
 
@@ -54,6 +57,8 @@ the_table_in_the_header(void **state)
 	    {NOTHING, STOP_NONE, killed(SIGSEGV), false, FAILURE_RUNNER_LOST},
 	    {NOTHING, STOP_NONE, exited(1), false, FAILURE_INTERNAL},
 	    {NOTHING, STOP_NONE, exited(0), false, FAILURE_INTERNAL},
+	    {NOTHING, STOP_NONE, exited(EX_TEMPFAIL), false, FAILURE_RUNNER_LOST},
+	    {NOTHING, STOP_HANDBACK, exited(EX_TEMPFAIL), false, FAILURE_HANDED_BACK},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct outcome told = OUTCOME_INIT, outcome;

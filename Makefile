@@ -12,7 +12,9 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 PACKAGES_BUILD := gcc make pkg-config libcurl4-openssl-dev libjansson-dev libssl-dev libgit2-dev \
 	libarchive-dev libyaml-dev libexpat1-dev libsystemd-dev libseccomp-dev libsqlite3-dev libmicrohttpd-dev
 PACKAGES_RUN   := bubblewrap git openssh-client ca-certificates openjdk-17-jdk-headless ant python3
-PACKAGES_CHECK := libcmocka-dev openssl python3-pytest python3-pytest-xdist python3-yaml openssh-server openssl zstd bzip2 xz-utils man-db systemd
+PACKAGES_DEMO  := bzip2 zstd
+PACKAGES_CHECK := $(PACKAGES_DEMO) libcmocka-dev python3-pytest python3-pytest-xdist python3-yaml \
+	openssh-server openssl xz-utils man-db systemd
 # Servers that the tests start; MOOLLOY_SKIP_SERVERS=1 does without, and skips the tests that need them.
 ifneq ($(MOOLLOY_SKIP_SERVERS),1)
 PACKAGES_SERVERS := python3-swift $(if $(shell command -v npm),,nodejs npm)
@@ -180,14 +182,13 @@ bench:
 	MOOLLOY_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/bench/bench.py
 
 demo:
-	@$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_CHECK)'
+	@$(MAKE) --no-print-directory deps PACKAGES='$(PACKAGES_BUILD) $(PACKAGES_RUN) $(PACKAGES_DEMO)'
 	@$(MAKE) --no-print-directory -s all
 	@MOOLLOY_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/system/demo.py
 
 SOURCES := $(wildcard common/*/*.c build-worker/*.c run-worker/*.c src/*.c src/*/*.c)
 HEADERS := $(wildcard include/*/*.h common/*/*.h build-worker/*.h run-worker/*.h src/*/*.h)
 TESTS_C := $(wildcard tests/unit/*/*.c tests/fuzz/*.c)
-SCRIPTS := $(wildcard .ci/run tests/*/*.sh)
 ANALYZED := $(SOURCES:%.c=$(BUILD)/analyzed/%.ok)
 
 $(BUILD)/analyzed/%.ok: %.c Makefile
@@ -198,7 +199,7 @@ $(BUILD)/analyzed/%.ok: %.c Makefile
 lint: $(ANALYZED) $(FLOORS:%=$(BUILD)/lib/%.linked)
 	clang-format --dry-run --Werror $(SOURCES) $(HEADERS) $(TESTS_C)
 	/usr/bin/python3 tests/lint/house.py
-	$(if $(SCRIPTS),shellcheck $(SCRIPTS))
+	shellcheck .ci/run
 
 format:
 	clang-format -i $(SOURCES) $(HEADERS) $(TESTS_C)
@@ -242,9 +243,11 @@ help:
 	@echo 'make torture        every kill point, 10,000 jobs through one worker; about 20 minutes'
 	@echo 'make fuzz           libFuzzer on what comes from outside, FUZZ_SECONDS=10 each'
 	@echo 'make lint           formatting, gcc -fanalyzer, floors, shellcheck'
+	@echo 'make format         clang-format on all of it'
 	@echo 'make bench          figures, with what each is measured against; writes build/bench.json'
 	@echo 'make install        DESTDIR= PREFIX= (default /usr/local)'
 	@echo 'make deps           install the Debian packages that are missing'
 	@echo 'make servers        install the SQS emulator of the tests into build/npm'
+	@echo 'make clean          remove what was built'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

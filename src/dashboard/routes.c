@@ -4,6 +4,7 @@
 
 #include "access.h"
 #include "api.h"
+#include "base/log.h"
 #include "contract.h"
 #include "desk.h"
 #include "downloads.h"
@@ -125,6 +126,18 @@ answer_unauthorized(struct request *request)
 	request_answer(request, &answer);
 }
 
+/* Whoever set up the hook sees the answer at best; the log is for whoever set up the secrets. */
+static void
+refuse_push(struct request *request, const struct dashboard_config *config)
+{
+	const char *why = config->hook_secret.value
+	                      ? "wrong secret in the path"
+	                      : "a password is set, and neither github-secret-file nor "
+	                        "hook-secret-file";
+	log_warning(NULL, "hook: a push was refused: %s", why);
+	request_answer_text(request, 403, "403 - Forbidden: %s", why);
+}
+
 /* False, and answered, if it may not. */
 static bool
 admit(struct request *request, const struct route *route, const struct site *site)
@@ -134,7 +147,7 @@ admit(struct request *request, const struct route *route, const struct site *sit
 	} else if (route->access == GUARDED && access_is_cross_site(request, site->config)) {
 		request_answer_text(request, 403, "403 - Forbidden: another site sent this");
 	} else if (route->access == BY_HOOK && !access_is_hook_path(request, site->config)) {
-		request_answer_text(request, 403, "403 - Forbidden: wrong secret");
+		refuse_push(request, site->config);
 	} else {
 		return true;
 	}

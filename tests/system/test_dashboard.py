@@ -479,6 +479,7 @@ def test_hook_without_secret_beside_a_password(tmp_path):
     (tmp_path / "c.yaml").write_text(f"password-file: {tmp_path}/password\n")
     with programs.Dashboard(tmp_path / "data", ["--config", tmp_path / "c.yaml"]) as running:
         assert running.push(SHA).status == 403
+        assert "neither github-secret-file nor hook-secret-file" in running.log_text()
 
 
 @pytest.mark.parametrize("headers, status", [

@@ -1,6 +1,7 @@
 #include "work/disk.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -76,9 +77,12 @@ reserve_path(const char *state_directory)
 void
 disk_make_reserve(const char *state_directory)
 {
+	struct stat about;
 	scoped_free char *path = reserve_path(state_directory);
-	scoped_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd >= 0 && posix_fallocate(fd, 0, RESERVE_BYTES) != 0)
+	scoped_fd int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || fstat(fd, &about) < 0 || about.st_size >= RESERVE_BYTES)
+		return;
+	if (posix_fallocate(fd, 0, RESERVE_BYTES) != 0)
 		unlink(path);
 }
 

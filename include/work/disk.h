@@ -27,7 +27,7 @@ bool must_check disk_look(struct disk_watch *watch, struct failure *why);
 /* Looks at the disks in any case. */
 bool must_check disk_look_now(const struct disk_watch *watch, struct failure *why);
 
-/* Makes the reserve if it is not there; without room for it there is none. */
+/* Makes the reserve if it is not there, or not whole; without room for it there is none. */
 void disk_make_reserve(const char *state_directory);
 /* why: of a write that failed. Was it for want of room, and is there some now? Then try again. */
 bool disk_gave_up_reserve(const char *state_directory, const struct failure *why);

@@ -61,6 +61,19 @@ the_reserve_is_given_up_once(void **state)
 	assert_false(disk_gave_up_reserve(unit_directory, &full));
 }
 
+/* By a crash, say. */
+static void
+a_reserve_that_holds_too_little_is_made_whole(void **state)
+{
+	(void)state;
+	struct stat about;
+	scoped_free char *path = unit_path("reserve");
+	unit_write("reserve", "");
+	disk_make_reserve(unit_directory);
+	assert_int_equal(stat(path, &about), 0);
+	assert_true(about.st_blocks * 512 >= 1024 * 1024);
+}
+
 int
 main(void)
 {
@@ -68,6 +81,7 @@ main(void)
 	    unit_test_in_directory(room_is_watched),
 	    unit_test_in_directory(the_directory_is_measured),
 	    unit_test_in_directory(the_reserve_is_given_up_once),
+	    unit_test_in_directory(a_reserve_that_holds_too_little_is_made_whole),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 steps, and between any two changes of what lies on disk. Nothing is lost, nothing done twice unseen."""
 import collections
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -196,6 +197,34 @@ def test_killed_anywhere(new_site, unpopulated, kind):
     check_store(site)
     work.worker.stop()
     check_locks(site)
+
+
+# ---- parked ----
+
+def test_killed_as_a_report_is_parked(new_site, unpopulated):
+    """Each report that is refused is parked once, with the reason."""
+    site = new_site(run=RUN, workers=["run"])
+    work, worker, killer = Runs(site, unpopulated), site.run_worker, Killer(site.run_worker.directory)
+    worker.more_environment = killer.environment
+    site.dashboard.sql("CREATE TRIGGER spoil AFTER UPDATE OF started_at ON jobs"
+                       " BEGIN UPDATE jobs SET secret = 'not ' || id WHERE id = new.id; END")
+    for number in itertools.count(1):
+        worker.stop()
+        killer.plan("manager", number, "self", "* */parked/*")
+        worker.start()
+        work.request()
+        wait_for(lambda: killer.fell() or worker.status().get("parked") == number, "a blow, or none")
+        if killer.give_up():
+            break
+        wait_for(lambda: not worker.alive, "the end of the manager")
+        worker.start()
+        assert worker.wait_until_idle()["parked"] == number
+    worker.wait_until_idle()
+    parked = sorted(path.name for path in (worker.state / "parked").iterdir())
+    letters = [name for name in parked if name.endswith("-finish.json")]
+    assert len(letters) == number > 4
+    assert parked == sorted(letters + [f"{name}.why" for name in letters])
+    assert not os.listdir(worker.state / "claims") and not os.listdir(worker.state / "outbox")
 
 
 # ---- told to stop ----

@@ -21,7 +21,8 @@ SETTINGS = {"store.part-size": "5MiB", "queue.lease": f"{LEASE}s"}
 # What a job does is in what it is about: the commit's file "work", the model.
 BUILD = {"build.commands": ["sh work"], "build.artifact": "out"}
 RUN = {"run.java": "/bin/sh",
-       "run.jvm-options": ["-c", "printf '<alloy>\\nfound\\n' >alloy_solutions_1.xml; . \"$3\""]}
+       "run.jvm-options": ["-c", "printf '<alloy>\\nfound\\n' >alloy_solutions_1.xml; . \"$3\""],
+       "cache-size": "30"}  # two jars
 SMALL = "echo $$ >out"
 LARGE = "dd if=/dev/urandom of=out bs=1M count=17 status=none"  # nothing makes it smaller: 4 parts
 SLOW = "sleep 1.2"  # more than a third of a lease
@@ -64,15 +65,20 @@ POPULATE = [
     Place("manager", "send POST /models/*"),
     Place("manager", "unlink */outbox/*-upload.json"),
 ]
+CACHE = [
+    Place("runner", "write */jars/*"),
+    Place("runner", "link */jars/*"),
+    Place("runner", "unlink */jars/*"),  # the third jar
+]
 EXTEND = [
     Place("manager", "send POST * ChangeMessageVisibility", 1, SLOW),  # not extended yet
     Place("manager", "send POST * ChangeMessageVisibility", 2, SLOWER),
 ]
 BUILD_PLACES = CLAIM[:1] + UPLOAD + AFTER_JAR + OUTCOME + FINISH[:1] + FINISH[5:6]
-RUN_PLACES = CLAIM[1:] + UPLOAD[::2] + POPULATE + OUTCOME[1:] + FINISH + EXTEND
+RUN_PLACES = CLAIM[1:] + CACHE + UPLOAD[::2] + POPULATE + OUTCOME[1:] + FINISH + EXTEND
 if EVERY:
     BUILD_PLACES, RUN_PLACES = (CLAIM + UPLOAD + own + OUTCOME + FINISH
-                                for own in (AFTER_JAR, POPULATE + EXTEND))
+                                for own in (AFTER_JAR, CACHE + POPULATE + EXTEND))
 
 
 class Builds:
@@ -95,18 +101,18 @@ class Builds:
 
 
 class Runs:
-    """Asks for runs, each of a model of its own that is to be populated."""
+    """Asks for runs, each of a jar of its own and of a model of its own that is to be populated."""
 
     def __init__(self, site):
-        self.site, self.worker, self.numbers = site, site.run_worker, itertools.count()
-        jar = site.path / "a.jar"
-        jar.write_bytes(b"a jar")
-        site.add_built_commit(jar)
+        self.site, self.worker, self.numbers = site, site.run_worker, itertools.count(1)
 
     def request(self, does):
         name = f"model-{next(self.numbers)}"
         archive = models.make_model(self.site.path / f"{name}.tar.bz2", f"{does}\n", None)
-        return self.site.request_run(self.site.add_model(name, archive, ci=False))
+        jar = self.site.path / "a.jar"
+        jar.write_text(f"of {name:10}")
+        commit = self.site.add_built_commit(jar)
+        return self.site.request_run(self.site.add_model(name, archive, ci=False), commit)
 
     def check(self, job, report):
         assert job["correct"] == 1
@@ -193,6 +199,23 @@ def test_killed_far_from_store_and_queue(new_site, kind, places):
     check_queues(site)
     work.worker.stop()
     check_locks(site)
+
+
+@pytest.mark.parametrize("call", ["rename */claims/*", "send POST * DeleteMessage"])
+def test_killed_as_the_claim_becomes_the_only_copy(new_site, call):
+    """SQS hides the message no longer, and gives it to nobody else for all that."""
+    site, work, killer = far_site(new_site, "run", **{"queue.hide-limit": f"{LEASE + 1}s"})
+    work.worker.stop()
+    # The first claim is written when the job begins.
+    killer.plan("manager", 2 if "claims" in call else 1, "self", call)
+    work.worker.start()
+    job = work.request("sleep 4")
+    wait_for(killer.fell, f"the blow at {call}")
+    wait_for(lambda: not work.worker.alive, "the end of the manager")
+    work.worker.start()
+    check_job(work, site.wait_for_job(id=job))
+    check_worker(work.worker)
+    check_queues(site)
 
 
 @pytest.mark.parametrize("kind, whom", [("build", "both"), ("run", "self")])

@@ -182,6 +182,10 @@ print_status(const struct call *call, const char *worker, const struct json_t *s
 		       or_dash(js_string(job, "type")), or_dash(js_string(job, "commit")),
 		       or_dash(js_string(job, "since")), progress);
 	}
+	if (js_string(job, "trouble")) {
+		scoped_free char *trouble = printable(js_string(job, "trouble"));
+		printf("  and waits: %s\n", trouble);
+	}
 	printf("  reports waiting: %" PRId64 ", parked: %" PRId64 "\n", outbox, parked);
 	if (ambiguous)
 		printf("  finishes sent and not answered, and so sent again: %" PRId64 "\n",

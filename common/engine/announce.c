@@ -19,8 +19,10 @@ static char *
 one_line(const struct status *status)
 {
 	if (status->job)
-		return format("%s: job %s.%d %s", status->state, status->job->id,
-		              status->job->attempt, status->step ? status->step : "");
+		return format("%s: job %s.%d %s%s%s", status->state, status->job->id,
+		              status->job->attempt, status->step ? status->step : "",
+		              status->trouble ? ", and waits: " : "",
+		              status->trouble ? status->trouble : "");
 	const char *why = status->waiting ? status->waiting : status->unheard;
 	return format("%s%s%s", status->state, why ? ": " : "", why ? why : "");
 }

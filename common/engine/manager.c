@@ -200,6 +200,7 @@ describe(const struct manager *m, struct status *status)
 	status->done = slot->done;
 	status->total = slot->total;
 	status->unit = slot->unit;
+	status->trouble = slot->trouble;
 	status->since = slot->since;
 }
 

@@ -72,6 +72,7 @@ take_line(struct slot *slot, const char *line, size_t length)
 	js_integer(progress, "total", &slot->total);
 	snprintf(slot->step, sizeof slot->step, "%s", step ? step : "");
 	snprintf(slot->unit, sizeof slot->unit, "%s", unit ? unit : "");
+	replace_string(&slot->trouble, js_string(object, "trouble"));
 	if (slot->state == SLOT_STARTING)
 		set_state(slot, SLOT_RUNNING);
 }
@@ -249,6 +250,7 @@ slot_clear(struct slot *slot)
 		set_state(slot, SLOT_IDLE);
 	claim_done(&slot->claim);
 	free_pointer(&slot->directory);
+	free_pointer(&slot->trouble);
 	text_done(&slot->line);
 	int64_t healed = slot->healed;
 	slot_init(slot, slot->loop);

@@ -18,6 +18,12 @@ struct s3 {
 	struct credentials *credentials;
 	bool had_keys;         /* that a server took */
 	struct s3_call *calls; /* under way or waiting */
+
+	/* An operation that was tried in vain since it last worked; NULL: none. */
+	const char *troubled;
+	struct failure trouble; /* of its first try */
+	int64_t trouble_wait;   /* ms until the next one */
+	bool trouble_told;
 };
 
 struct s3_call {
@@ -34,6 +40,41 @@ struct s3_call {
 	bool renewed;           /* keys were read again */
 	bool explaining;        /* a HEAD failed: asked as a GET, whose answer says why */
 };
+
+/* ---- trouble, for who waits ---- */
+
+static void
+note_trouble(const struct s3_call *call, const struct failure *why, int64_t due)
+{
+	struct s3 *s3 = call->s3;
+	if (s3->troubled)
+		return;
+	s3->troubled = call->request.operation;
+	s3->trouble_wait = due - clock_ms();
+	failure_copy(&s3->trouble, why);
+}
+
+static void
+note_success(const struct s3_call *call)
+{
+	if (strings_equal(call->s3->troubled, call->request.operation))
+		call->s3->troubled = NULL;
+}
+
+void
+s3_came_through(struct s3 *s3)
+{
+	s3->troubled = NULL;
+}
+
+static void
+tell_trouble(struct s3 *s3, const struct tick *tick)
+{
+	if (!s3->troubled == !s3->trouble_told)
+		return;
+	tick_trouble(tick, s3->troubled ? &s3->trouble : NULL, s3->trouble_wait);
+	s3->trouble_told = s3->troubled != NULL;
+}
 
 /* ---- calls ---- */
 
@@ -100,6 +141,7 @@ void
 s3_came_on(struct s3_call *call)
 {
 	call->turns = (struct s3_turns){0};
+	note_success(call);
 }
 
 /* ---- what an answer means ---- */
@@ -235,9 +277,13 @@ static void
 fail_try(struct s3_call *call, const struct http_answer *answer, struct failure *why)
 {
 	call->explaining = false;
+	if (call->request.single && s3_is_passing(why->code))
+		note_trouble(call, why, clock_ms());
 	if (!call->request.single && next_turn(call->s3, &call->turns, why->code, &call->due)
-	    && call->due < call->late)
+	    && call->due < call->late) {
+		note_trouble(call, why, call->due);
 		return;
+	}
 	if (call->turns.tries > 1)
 		fail_within(why, "tried %u times", call->turns.tries);
 	end_call(call, answer, why);
@@ -279,10 +325,12 @@ on_answer(struct s3_call *call, const struct http_answer *answer)
 	scoped(s3_error_done) struct s3_error error = S3_ERROR_INIT;
 	if (answer->status >= 200 && answer->status < 300) {
 		call->s3->had_keys = true;
-		if (check_good(call, answer, &why))
+		if (check_good(call, answer, &why)) {
+			note_success(call);
 			end_call(call, answer, NULL);
-		else
+		} else {
 			fail_try(call, answer, &why);
+		}
 		return;
 	}
 	if (must_explain(call, answer)) {
@@ -428,7 +476,9 @@ s3_work(struct s3 *s3, int64_t due, const struct tick *tick, struct failure *why
 		return false;
 	for (const struct s3_call *call = s3->calls; call; call = call->next)
 		due = earlier(due, call->http ? call->late : call->due);
-	return http_work(s3->client, due, tick, why);
+	bool good = http_work(s3->client, due, tick, why);
+	tell_trouble(s3, tick);
+	return good;
 }
 
 /* ---- one call ---- */
@@ -516,6 +566,7 @@ s3_free(struct s3 **s3)
 		free_call((*s3)->calls);
 	credentials_free(&(*s3)->credentials);
 	http_client_free(&(*s3)->client);
+	failure_done(&(*s3)->trouble);
 	free_pointer(s3);
 }
 

@@ -11,6 +11,8 @@
  * signed anew. Keys that ran out or are not known are read again, at once; and if there are none
  * by then, or they ran out too, with the next tries.
  *
+ * The tick hears of trouble when an operation begins to be tried again, and when it works again.
+ *
  * Messages: "PutObject builds/x.jar in bucket b: 403 AccessDenied: Access Denied".
  */
 #ifndef REMOTE_S3_H
@@ -93,6 +95,8 @@ bool must_check s3_work(struct s3 *s3, int64_t due, const struct tick *tick, str
  * ret_answer (empty) is the caller's, also if it failed with one. */
 bool must_check s3_ask(struct s3 *s3, const struct s3_request *request, const struct tick *tick,
                        struct http_answer *ret_answer, struct failure *why);
+/* A request that failed was done all the same: what the tick was told of it is over. */
+void s3_came_through(struct s3 *s3);
 
 /* Is it worth another try, here and soon? */
 bool s3_is_passing(enum failure_code code);

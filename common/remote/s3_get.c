@@ -278,6 +278,13 @@ tell(void *data, int64_t done, int64_t total)
 }
 
 static void
+tell_trouble(void *data, const struct failure *why, int64_t wait)
+{
+	const struct getting *getting = data;
+	tick_trouble(getting->tick, why, wait);
+}
+
+static void
 start(struct getting *getting)
 {
 	struct piece *piece = piece_of(getting, getting->started);
@@ -330,7 +337,7 @@ static bool
 read_object(struct getting *getting, struct failure *why)
 {
 	struct s3 *s3 = getting->store->s3;
-	const struct tick tick = {.tell = tell, .data = getting};
+	const struct tick tick = {.tell = tell, .trouble = tell_trouble, .data = getting};
 	size_t connections = (size_t)s3_settings(s3)->concurrency;
 	getting->digest = digest_new();
 	while (!is_over(getting)) {

@@ -146,6 +146,7 @@ ask_and_look(struct publishing *publishing, struct failure *why)
 	if (!is_in_doubt(why->code) || !is_ours(upload))
 		return false;
 	publishing->etag[0] = '\0';
+	s3_came_through(upload->store->s3);
 	failure_clear(why);
 	return true;
 }

@@ -24,6 +24,7 @@ job_object(const struct status *status)
 		js_set_string(progress, "unit", status->unit);
 		js_set(object, "progress", progress);
 	}
+	js_set_string(object, "trouble", status->trouble);
 	js_set_string(object, "since", wall_text(status->since, since));
 	return object;
 }

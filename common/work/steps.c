@@ -48,6 +48,7 @@ tell(const struct steps *steps, struct json_t *object)
 	scoped(js_drop) struct json_t *owned = object;
 	if (steps->progress_fd < 0)
 		return;
+	js_set_string(object, "trouble", steps->trouble);
 	scoped_free char *json = js_text(owned);
 	scoped_free char *line = format("%s\n", json);
 	if (write(steps->progress_fd, line, strlen(line)) < 0)
@@ -66,6 +67,7 @@ bool
 steps_begin(struct steps *steps, const char *name, struct failure *why)
 {
 	steps->about.step = name;
+	replace_string(&steps->trouble, NULL);
 	steps->began = clock_ms();
 	steps->told = steps->logged = steps->began;
 	if (cancelled) {
@@ -159,12 +161,32 @@ on_tick(void *data, int64_t done, int64_t total)
 	return !cancelled && disk_look(&steps->disk, &steps->full);
 }
 
+/* Said once, however often it is tried; every line to the manager has it while it lasts. */
+static void
+on_trouble(void *data, const struct failure *why, int64_t wait)
+{
+	struct steps *steps = data;
+	int64_t now = clock_ms();
+	if (!why == !steps->trouble)
+		return;
+	scoped_free char *rough = duration_rough(why ? wait : now - steps->troubled);
+	replace_string(&steps->trouble, why ? why->message : NULL);
+	if (why) {
+		steps->troubled = now;
+		log_warning(&steps->about, "%s; tried again in %s [%s]", why->message, rough,
+		            failure_name(why->code));
+	} else {
+		log_notice(&steps->about, "the store works again, after %s", rough);
+	}
+	tell_step(steps);
+}
+
 struct tick
 steps_tick(struct steps *steps, const char *unit)
 {
 	steps->unit = unit;
 	steps->last_done = 0;
-	return (struct tick){.tell = on_tick, .data = steps};
+	return (struct tick){.tell = on_tick, .trouble = on_trouble, .data = steps};
 }
 
 void
@@ -180,6 +202,7 @@ void
 steps_done(struct steps *steps)
 {
 	js_drop(&steps->timings);
+	free_pointer(&steps->trouble);
 	failure_done(&steps->full);
 	*steps = (struct steps)STEPS_INIT;
 }

@@ -45,6 +45,7 @@ struct slot {
 	siginfo_t how;           /* and this is how */
 	char step[32], unit[64]; /* as told */
 	int64_t done, total;
+	char *trouble;  /* what the step waits for to pass; NULL: none */
 	int64_t healed; /* since the start: mirrors and templates that were damaged */
 };
 

@@ -21,7 +21,8 @@ struct status {
 	const char *step;
 	int64_t done, total; /* of the step, in units; both 0: nothing told */
 	const char *unit;
-	int64_t since; /* wall ms: when the job began */
+	const char *trouble; /* what the step waits for to pass; or NULL */
+	int64_t since;       /* wall ms: when the job began */
 	int64_t outbox, parked;
 	int64_t ambiguous; /* finishes that the dashboard may have got twice, since the start */
 	int64_t healed; /* mirrors and templates that were damaged and made anew, since the start */

@@ -34,7 +34,9 @@ struct steps {
 	const char *unit; /* of the current tick: "bytes", "files", "objects, 3 MiB of x" */
 	int64_t told,
 	    logged; /* clock_ms() of the last progress line, and of the last one in the log */
-	int64_t last_done;      /* what the last progress line of the current tick said */
+	int64_t last_done; /* what the last progress line of the current tick said */
+	char *trouble;     /* what the step waits for to pass, as its failure would say; or NULL */
+	int64_t troubled;  /* clock_ms() when that began */
 	struct json_t *timings; /* seconds a step */
 	struct disk_watch disk; /* what the job may take of it; without a directory: not watched */
 	struct failure full;    /* what the watch stopped the step for */

@@ -17,7 +17,7 @@ STATUS = {"worker": "host/2", "program": "run-worker", "pid": os.getpid(), "vers
           "dashboard_why": "POST x: Connection refused",
           "job": {"id": "12", "attempt": 1, "type": "run", "commit": "a" * 40, "step": "fetch-jar",
                   "progress": {"done": 1 << 20, "total": 4 << 20, "unit": "bytes"},
-                  "since": "2026-11-24T08:00:00Z"},
+                  "trouble": "PutObject x: 503", "since": "2026-11-24T08:00:00Z"},
           "outbox": 3, "parked": 1, "counters": {"succeeded": 5, "failed": 2, "handed_back": 1, "lost": 0},
           "updated": "2026-11-24T08:00:01Z"}
 
@@ -56,6 +56,7 @@ def test_status_tells_job_step_and_progress(runtime):
     shown = ctl(*runtime, "status").stdout
     assert "run-worker (host/2): running\n" in shown
     assert "job 12 (run of aaaaaaaaaaaa)" in shown and "fetch-jar, 1.0 MiB of 4.0 MiB" in shown
+    assert "  and waits: PutObject x: 503\n" in shown
     assert "reports waiting: 3, parked: 1" in shown
     assert "5 succeeded, 2 failed, 1 handed back, 0 lost" in shown
     assert "  it does not hear us: POST x: Connection refused\n" in shown

@@ -131,6 +131,35 @@ test_what_passes_is_tried_again(void **state)
 	site_done(&site);
 }
 
+/* What the tick heard: "DoThis ...: 503" or "over", one a line. */
+static void
+note_trouble(void *data, const struct failure *why, int64_t wait)
+{
+	assert_true(wait >= 0 && wait <= schedule.cap);
+	text_addf(data, "%s\n", why ? why->message : "over");
+}
+
+static void
+test_the_tick_hears_of_it(void **state)
+{
+	(void)state;
+	static const struct scripted script[] = {{.bytes = BUSY}, {.bytes = BUSY}, {.bytes = OK},
+	                                         {.bytes = OK},   {.bytes = BUSY}, {.bytes = OK}};
+	struct site site;
+	scoped(text_done) struct text told = TEXT_INIT;
+	site_open(&site, script, sizeof script / sizeof *script, &schedule);
+	site.tick = (struct tick){.trouble = note_trouble, .data = &told};
+	for (int i = 0; i < 3; i++) {
+		assert_true(ask(&site, get));
+		assert_string_equal(text_string(&told),
+		                    i < 2 ? "DoThis builds/x.jar in bucket jars: 503\nover\n"
+		                          : "DoThis builds/x.jar in bucket jars: 503\nover\n"
+		                            "DoThis builds/x.jar in bucket jars: 503\nover\n");
+	}
+	site_close(&site);
+	site_done(&site);
+}
+
 static void
 test_not_for_ever(void **state)
 {
@@ -349,6 +378,32 @@ test_keys_are_read_again_once(void **state)
 	site_done(&site);
 }
 
+/* Whoever gives us some was late. */
+static void
+test_keys_that_were_good_are_waited_for(void **state)
+{
+	(void)state;
+	struct site site;
+	scoped_free char *expired = error_answer("400 Bad Request", "",
+	                                         "<Code>ExpiredToken</Code>");
+	const struct scripted script[] = {{.bytes = OK},      {.bytes = expired},
+	                                  {.bytes = expired}, {.bytes = expired},
+	                                  {.bytes = OK},      {.bytes = expired}};
+	site_open(&site, script, sizeof script / sizeof *script, &schedule);
+	assert_true(ask(&site, get));
+	assert_true(ask(&site, get));
+	assert_int_equal(site.server.asked, 5);
+	unsetenv("AWS_ACCESS_KEY_ID");
+	setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
+	assert_false(ask(&site, get));
+	setenv("AWS_ACCESS_KEY_ID", "id:1", 1);
+	assert_int_equal(site.why.code, FAILURE_CREDENTIALS);
+	assert_true(starts_with(site.why.message, "tried 4 times: "));
+	assert_int_equal(site.server.asked, 6);
+	site_close(&site);
+	site_done(&site);
+}
+
 static void
 test_without_keys(void **state)
 {
@@ -406,6 +461,7 @@ main(void)
 	    cmocka_unit_test(test_is_signed),
 	    cmocka_unit_test(test_sends_a_body),
 	    cmocka_unit_test(test_what_passes_is_tried_again),
+	    cmocka_unit_test(test_the_tick_hears_of_it),
 	    cmocka_unit_test(test_not_for_ever),
 	    cmocka_unit_test(test_or_once_where_asked_so),
 	    cmocka_unit_test(test_after_a_stall_on_a_connection_of_its_own),
@@ -417,6 +473,7 @@ main(void)
 	    cmocka_unit_test(test_an_error_that_is_no_document),
 	    cmocka_unit_test(test_no_document_about_keys_is_told),
 	    cmocka_unit_test(test_keys_are_read_again_once),
+	    cmocka_unit_test(test_keys_that_were_good_are_waited_for),
 	    cmocka_unit_test(test_without_keys),
 	    cmocka_unit_test(test_a_get_says_why_a_head_failed),
 	    cmocka_unit_test(test_a_head_whose_reason_is_gone),

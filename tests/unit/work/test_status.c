@@ -55,14 +55,15 @@ a_running_job_is_described(void **state)
 	                        .done = 10,
 	                        .total = 40,
 	                        .unit = "bytes",
+	                        .trouble = "away",
 	                        .since = 1795508550000};
 	scoped_free char *text = status_text(&status);
 	assert_non_null(strstr(text, "\"registered\":true,\"worker_id\":\"7\","
 	                             "\"dashboard_why\":\"refused\","));
-	assert_non_null(
-	    strstr(text, "\"job\":{\"id\":\"12\",\"attempt\":2,\"type\":\"run\",\"commit\":\"ab\","
-	                 "\"step\":\"fetch jar\",\"progress\":{\"done\":10,\"total\":40,"
-	                 "\"unit\":\"bytes\"},\"since\":\"2026-11-24T08:22:30Z\"}"));
+	assert_non_null(strstr(
+	    text, "\"job\":{\"id\":\"12\",\"attempt\":2,\"type\":\"run\",\"commit\":\"ab\","
+		  "\"step\":\"fetch jar\",\"progress\":{\"done\":10,\"total\":40,"
+		  "\"unit\":\"bytes\"},\"trouble\":\"away\",\"since\":\"2026-11-24T08:22:30Z\"}"));
 	assert_null(strstr(text, "\"why\""));
 	/* Before it told anything. */
 	status.step = NULL;

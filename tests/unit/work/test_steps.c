@@ -117,6 +117,33 @@ progress_is_told_now_and_then(void **state)
 }
 
 static void
+trouble_is_part_of_what_is_told_while_it_lasts(void **state)
+{
+	(void)state;
+	scoped(drop) struct fixture fixture = make();
+	struct failure why = FAILURE_INIT;
+	assert_true(steps_begin(&fixture.steps, "upload", &why));
+	struct tick tick = steps_tick(&fixture.steps, "bytes");
+	expect_told(&fixture, "{\"step\":\"upload\"}\n");
+	fail(&why, FAILURE_NETWORK, "away");
+	tick_trouble(&tick, &why, 100);
+	tick_trouble(&tick, &why, 200);
+	expect_told(&fixture, "{\"step\":\"upload\",\"trouble\":\"away\"}\n");
+	assert_true(tick_tell(&tick, 9, 9));
+	expect_told(&fixture, "{\"step\":\"upload\",\"progress\":{\"done\":9,\"total\":9,"
+	                      "\"unit\":\"bytes\"},\"trouble\":\"away\"}\n");
+	tick_trouble(&tick, NULL, 0);
+	tick_trouble(&tick, NULL, 0);
+	expect_told(&fixture, "{\"step\":\"upload\"}\n");
+	/* It ends with its step. */
+	tick_trouble(&tick, &why, 100);
+	assert_false(steps_end(&fixture.steps, false, &why));
+	assert_true(steps_begin(&fixture.steps, "next", &why));
+	expect_told(&fixture, "{\"step\":\"upload\",\"trouble\":\"away\"}\n"
+	                      "{\"step\":\"next\"}\n");
+}
+
+static void
 nobody_need_listen(void **state)
 {
 	(void)state;
@@ -162,6 +189,7 @@ main(void)
 	    cmocka_unit_test(a_step_is_told_and_timed),
 	    cmocka_unit_test(a_failure_bears_its_step),
 	    cmocka_unit_test(progress_is_told_now_and_then),
+	    cmocka_unit_test(trouble_is_part_of_what_is_told_while_it_lasts),
 	    cmocka_unit_test(nobody_need_listen),
 	    cmocka_unit_test(a_cancelled_job_begins_no_step),
 	};

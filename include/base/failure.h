@@ -2,13 +2,13 @@
  * The one type for "it did not work".
  *
  * A function that can fail returns bool and takes `struct failure *why` as its last parameter.
- *true: done, its ret_ parameters are set. false: *why is set, ret_ parameters are untouched.
- *Leaving is one line:
+ * true: done, its ret_ parameters are set. false: *why is set, ret_ parameters are untouched.
+ * Leaving is one line:
  *
  *	return fail(why, FAILURE_HASH_MISMATCH, "%s hashes to %s, not to %s", key, got, wanted);
  *
  * Who sees what went wrong sets code and message; steps stamps the step; whether it is worth trying
- *again is a column of failure.def, never a caller's opinion.
+ * again is a column of failure.def, never a caller's opinion.
  */
 #ifndef BASE_FAILURE_H
 #define BASE_FAILURE_H

@@ -6,7 +6,7 @@
  *	scoped(text_done) struct text body = TEXT_INIT; text_done(&body)
  *
  * To hand the thing on, take it: `*ret_fd = take_fd(&fd)`. Destructors accept half-built objects
- *and -1 or NULL. Return from main, never exit(), or scoped variables do not run.
+ * and -1 or NULL. Return from main, never exit(), or scoped variables do not run.
  */
 #ifndef BASE_SCOPED_H
 #define BASE_SCOPED_H

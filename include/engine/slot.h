@@ -1,9 +1,11 @@
 /*
  * The place where one job runs: its claim, its runner (a process of its own), and what the runner
- *tells.
+ * tells.
  *
- *	IDLE -> STARTING (runner started) -> RUNNING (it told its first step) -> STOPPING (we want
- *it to end) -> IDLE
+ *	IDLE
+ *	STARTING   its runner was started
+ *	RUNNING    it told its first step
+ *	STOPPING   we want it to end; then IDLE again
  *
  * Events only note facts here (`ended`, the current step); the manager's turn acts on them.
  */

@@ -8,7 +8,7 @@
  *	}
  *
  * Verbs: serve (default) is the manager; run-job is the runner, one job from standard input in the
- *current process; check-config; show-config.
+ * current process; check-config; show-config.
  */
 #ifndef ENGINE_WORKER_H
 #define ENGINE_WORKER_H

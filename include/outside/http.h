@@ -4,8 +4,8 @@
  *
  * Both verify certificates, follow no redirects, ask for no compression, send no Expect (but
  * signed ones, with a body of more than 1 MiB), send Content-Length (never chunked), and give up on
- *a connection that stands still. An answer of any status is an answer: mapping a status to a
- *failure stands here, once:
+ * a connection that stands still. An answer of any status is an answer: mapping a status to a
+ * failure stands here, once:
  *
  *	2xx      none
  *	3xx      server: it leads elsewhere, as a wrong address or a proxy does; nothing was done

@@ -1,6 +1,6 @@
 /*
  * Where jars, models and results lie: a key, bytes, and the SHA-256 of the bytes as metadata. One
- * interface, a body for each kind of store (remote/store_directory.c: a directory on this machine).
+ * interface, a body for each kind of store (store_body.h).
  * Blocking; for runners and the dashboard.
  *
  * Keys are relative paths of components of up to 200 [A-Za-z0-9._-], none hidden

@@ -1,6 +1,6 @@
 /*
  * Configuration from YAML files into the struct of a settings table, shown again, and handed to the
- *runner sealed.
+ * runner sealed.
  *
  *	config_init(table, &config);
  *	config_read_file(&worker_settings_table, &config, CONFIG_COMMON, why)      if it is there

@@ -1,6 +1,6 @@
 /*
  * The steps of a job, as the runner goes through them: `&&` is the order and the error path (see
- *build_job.c).
+ * build_job.c).
  *
  *	static bool
  *	step(struct build_job *job, const char *name, bool (*work)(struct build_job *))
@@ -10,7 +10,7 @@
  *	}
  *
  * steps_begin() refuses if the job was cancelled (SIGTERM), tells the manager and the log;
- *steps_end() stamps the step on a failure, times it, logs it.
+ * steps_end() stamps the step on a failure, times it, logs it.
  */
 #ifndef WORK_STEPS_H
 #define WORK_STEPS_H

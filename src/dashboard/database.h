@@ -6,10 +6,11 @@
  *	                 WITH(integer_value(on), integer_value(id)), why))
  *		return false;
  *
- *	scoped(rows_close) struct rows *rows =
- *	    database_rows(db, "SELECT id, sha FROM commits WHERE id < ?",
- *WITH(integer_value(before))); while (rows_next(rows)) use(row_integer(rows, "id"), row_text(rows,
- *"sha")); return rows_end(rows, why);
+ *	scoped(rows_close) struct rows *rows = database_rows(
+ *	    db, "SELECT id, sha FROM commits WHERE id < ?", WITH(integer_value(before)));
+ *	while (rows_next(rows))
+ *		use(row_integer(rows, "id"), row_text(rows, "sha"));
+ *	return rows_end(rows, why);
  *
  * Values are bound, never written into the SQL, which is a constant: statements are prepared once
  * and kept. One thread, one connection.

@@ -4,9 +4,10 @@
  *
  * A job: id type(build, run) commit_id sha comment model_id model_path algorithm test_type queue
  * jar_key jar_sha256 model_key requested_at attempt handbacks leased_by visible_at started_at
- *worker finished_at finished_attempt return_code result_s3_key result_sha256 correct
- *real_time_seconds cpu_time_seconds max_rss_bytes measured_by failure step error_message
- *timings(JSON), and two that are worked out:
+ * worker finished_at finished_attempt return_code result_s3_key result_sha256 correct
+ * real_time_seconds cpu_time_seconds max_rss_bytes measured_by failure step error_message
+ * timings(JSON), and two that are worked out:
+ *
  *	state	waiting   on the queue, also after a hand-back or a lost lease
  *		claimed   given out, the worker did not say that it started
  *		running

@@ -109,6 +109,13 @@ def check_calls(path, text):
             find(path, line_of(code, match.start()), f"_exit() is for children, in {EXIT_AT_ONCE_IN}")
 
 
+def check_comments(path, text):
+    """clang-format breaks long lines of comments, not always well."""
+    for comment in re.finditer(r"/\*.*?\*/", text, re.S):
+        for broken in re.finditer(r"\n[ \t]*\*(?=[^\s/])", comment.group()):
+            find(path, line_of(text, comment.start() + broken.end()), "no space after the star of a comment's line")
+
+
 def check_guard(path, text):
     parts = pathlib.PurePath(path)
     name = parts.stem if "include" not in parts.parts else f"{parts.parent.name}_{parts.stem}"
@@ -158,6 +165,7 @@ def main():
         check_includes(path, text)
         check_lengths(path, text)
         check_calls(path, text)
+        check_comments(path, text)
         if path.endswith(".h"):
             check_guard(path, text)
     check_cycles({path: text for path, text in texts.items() if not path.startswith("tests/")})

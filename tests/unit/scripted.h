@@ -1,6 +1,6 @@
 /*
  * A server on loopback for tests of whatever speaks HTTP: it reads each request whole, keeps it,
- *and answers as scripted; and a loop with a client to ask it.
+ * and answers as scripted; and a loop with a client to ask it.
  *
  *	struct server server;
  *	server_start(&server, script, count);

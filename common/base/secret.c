@@ -41,19 +41,26 @@ take_first_line(const char *path, const struct text *text, char **ret_value, str
 	return true;
 }
 
-static bool
-read_file(const char *path, char **ret_value, struct failure *why)
+bool
+secret_file_read(const char *path, size_t limit, struct text *text, struct failure *why)
 {
 	struct stat about;
 	struct failure inner = FAILURE_INIT;
-	scoped(text_done) struct text text = TEXT_INIT;
+	/* All at once: growing would leave copies behind. */
+	text_reserve(text, limit);
 	if (stat(path, &about) == 0 && (about.st_mode & S_IROTH))
 		return fail(why, FAILURE_CREDENTIALS, "%s can be read by everyone: chmod o-r it",
 		            path);
-	text_reserve(&text, LIMIT);
-	if (!file_read(AT_FDCWD, path, LIMIT, &text, &inner))
-		return fail(why, FAILURE_CREDENTIALS, "%s", inner.message);
-	bool good = take_first_line(path, &text, ret_value, why);
+	return file_read(AT_FDCWD, path, limit, text, &inner)
+	       || fail(why, FAILURE_CREDENTIALS, "%s", inner.message);
+}
+
+static bool
+read_first_line(const char *path, char **ret_value, struct failure *why)
+{
+	scoped(text_done) struct text text = TEXT_INIT;
+	bool good = secret_file_read(path, LIMIT, &text, why)
+	            && take_first_line(path, &text, ret_value, why);
 	explicit_bzero(text.bytes, text.length);
 	return good;
 }
@@ -64,7 +71,7 @@ secret_read(const struct secret *secret, char **ret_value, struct failure *why)
 	char *value = NULL;
 	if (secret->path) {
 		scoped_free char *path = find(secret->path, why);
-		if (!path || !read_file(path, &value, why))
+		if (!path || !read_first_line(path, &value, why))
 			return false;
 	}
 	*ret_value = value;

@@ -1,11 +1,9 @@
 #include "remote/credentials_file.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
-#include "base/files.h"
+#include "base/secret.h"
 #include "base/text.h"
 
 #define FILE_LIMIT (64 * 1024)
@@ -164,17 +162,10 @@ bool
 credentials_file_read(const char *path, const char *profile, struct aws_keys *ret_keys,
                       struct failure *why)
 {
-	struct stat about;
-	struct failure inner = FAILURE_INIT;
 	scoped(text_done) struct text text = TEXT_INIT;
-	if (stat(path, &about) == 0 && (about.st_mode & S_IROTH))
-		return fail(why, FAILURE_CREDENTIALS, "%s can be read by everyone: chmod o-r it",
-		            path);
-	text_reserve(&text, FILE_LIMIT);
-	if (!file_read(AT_FDCWD, path, FILE_LIMIT, &text, &inner))
-		return fail(why, FAILURE_CREDENTIALS, "%s", inner.message);
-	bool good = credentials_file_parse(text_string(&text), text.length, path, profile, ret_keys,
-	                                   why);
+	bool good = secret_file_read(path, FILE_LIMIT, &text, why)
+	            && credentials_file_parse(text_string(&text), text.length, path, profile,
+	                                      ret_keys, why);
 	explicit_bzero(text.bytes, text.length);
 	return good;
 }

@@ -166,6 +166,19 @@ def archive(tmp_path, solutions):
 
 
 @pytest.fixture
+def brief(archive):
+    """Gives the run worker of a site a run that takes a second and ends well, and waits until it does
+    its work; the job's id."""
+    def make(site):
+        als = models.misbehaving("delay 1")
+        job = site.request_run(site.add_model("brief", archive(als), ci=False))
+        site.run_worker.wait_for_step("execute")
+        return job
+
+    return make
+
+
+@pytest.fixture
 def busy(jar, archive):
     """Gives the run worker of a site a job that goes on for ever, with a process in a session of its
     own; the job's id, and the seconds that this process sleeps."""

@@ -17,17 +17,6 @@ def site(new_site, jar):
     return site
 
 
-@pytest.fixture
-def brief(site, archive):
-    """Requests a run that takes a second and ends well, and waits until it does its work."""
-    def request():
-        model = site.add_model("brief", archive(models.misbehaving("delay 1")), ci=False)
-        job = site.request_run(model)
-        site.run_worker.wait_for_step("execute")
-        return job
-    return request
-
-
 def cancel(site, worker, job, attempt):
     """Ends that attempt of the job, which would go on for ever; the job."""
     worker.wait_for_step("execute", attempt)
@@ -53,7 +42,7 @@ def test_a_killed_manager(site, busy):
 
 def test_a_killed_manager_whose_job_was_done(site, brief):
     """The outcome is on disk: it is reported, not done again."""
-    job = brief()
+    job = brief(site)
     worker = site.run_worker
     worker.signal(signal.SIGSTOP)
     runner = worker.runner()
@@ -118,7 +107,7 @@ def test_a_job_that_cannot_begin_here(site, archive):
 # ---- a dashboard that is away ----
 
 def test_the_dashboard_is_away_when_the_job_ends(site, brief):
-    job = brief()
+    job = brief(site)
     site.dashboard.kill()
     site.run_worker.wait_until(lambda status: status["state"] == "idle", "idle")
     assert site.run_worker.status()["outbox"] > 0
@@ -129,7 +118,7 @@ def test_the_dashboard_is_away_when_the_job_ends(site, brief):
 
 
 def test_a_report_outlives_the_worker(site, brief):
-    job = brief()
+    job = brief(site)
     site.dashboard.kill()
     site.run_worker.wait_until(lambda status: status["state"] == "idle", "idle")
     site.run_worker.kill()
@@ -161,7 +150,7 @@ def test_a_worker_that_the_dashboard_forgot(site):
 
 def test_a_worker_that_lost_its_lease(site, brief):
     """Its lease ran out unseen, and another attempt began: nothing of the first one counts."""
-    job = brief()
+    job = brief(site)
     other = site.add_worker("run", "other").start()
     site.dashboard.sql("UPDATE jobs SET visible_at = 0 WHERE id = ?", job)
     site.dashboard.post("/queue/cancel", {"poll": "nobody's"})

@@ -21,17 +21,6 @@ def site(new_site, jar):
     return site
 
 
-@pytest.fixture
-def brief(site, archive):
-    """Requests a run that takes a second and ends well; the job's id."""
-    def request():
-        model = site.add_model("brief", archive(models.misbehaving("delay 1")), ci=False)
-        job = site.request_run(model)
-        site.run_worker.wait_for_step("execute")
-        return job
-    return request
-
-
 def settled(site, job):
     """The job, once it is on the queue again."""
     wait_for(lambda: site.job(job)["state"] == "waiting", f"job {job} handed back")
@@ -55,7 +44,7 @@ def test_an_idle_worker_stops_at_once(new_site, number):
 
 
 def test_a_running_job_may_finish(site, brief):
-    job = brief()
+    job = brief(site)
     site.run_worker.signal(signal.SIGTERM)
     assert site.run_worker.end() == 0
     assert site.job(job)["correct"] == 1
@@ -117,7 +106,7 @@ def test_cancel_ends_every_process(site, busy, brief):
     assert (cancelled["failure"], cancelled["return_code"]) == ("cancelled", 255)
     assert cancelled["step"] == "execute"
     assert not sleepers(seconds)
-    assert site.wait_for_job(id=brief())["correct"] == 1
+    assert site.wait_for_job(id=brief(site))["correct"] == 1
 
 
 def test_cancel_ends_every_process_of_a_build(new_site):

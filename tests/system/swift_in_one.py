@@ -71,6 +71,7 @@ use = egg:swift#s3api
 location = {region}
 s3_acl = false
 dns_compliant_bucket_names = true
+storage_domain = localhost
 max_upload_part_num = 10000
 min_segment_size = {smallest_part}
 

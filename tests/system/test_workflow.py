@@ -77,9 +77,11 @@ def check_pages(site, build, run):
         assert "asked for" in get(page).text, page
 
 
-def test_a_jar_in_a_bucket_is_adopted(new_site):
+@pytest.mark.parametrize("style", ["yes", "no"], ids=["path", "host"])
+def test_a_jar_in_a_bucket_is_adopted(new_site, s3_server, style):
     """One without a hash gets it, by a copy onto itself."""
-    site = new_site(store="s3", workers=["build"])
+    site = new_site(store="s3", workers=["build"], build={
+        "store.endpoint": f"http://localhost:{s3_server.port}", "store.path-style": style})
     for commit, known in ("1" * 40, None), ("2" * 40, ""):
         key = f"builds/{commit}.jar"
         site.objects.put(key, b"a jar", known)

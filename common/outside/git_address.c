@@ -56,6 +56,16 @@ find_authority(const char *url)
 	return (struct authority){.start = start, .host = host, .length = (size_t)(end - host)};
 }
 
+/* Without the slashes at its end. */
+static size_t
+trimmed_length(const char *url)
+{
+	size_t length = strlen(url);
+	while (length > 1 && url[length - 1] == '/')
+		length--;
+	return length;
+}
+
 char *
 repository_shown_url(const char *url)
 {
@@ -63,6 +73,15 @@ repository_shown_url(const char *url)
 	if (!authority.start)
 		return copy_string(url);
 	return format("%.*s%s", (int)(authority.start - url), url, authority.host);
+}
+
+char *
+repository_name(const char *url)
+{
+	scoped_free char *shown = repository_shown_url(url);
+	shown[trimmed_length(shown)] = '\0';
+	const char *slash = strrchr(shown, '/'), *colon = strrchr(shown, ':');
+	return copy_string(slash ? slash + 1 : colon ? colon + 1 : shown);
 }
 
 bool
@@ -94,16 +113,6 @@ go_up(const char *base, size_t *length, char *joint)
 	*length = (size_t)(cut - base);
 	*joint = *cut;
 	return true;
-}
-
-/* Without the slashes at its end. */
-static size_t
-trimmed_length(const char *url)
-{
-	size_t length = strlen(url);
-	while (length > 1 && url[length - 1] == '/')
-		length--;
-	return length;
 }
 
 char *

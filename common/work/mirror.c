@@ -130,11 +130,12 @@ wait_a_little(const struct mirror_wish *wish, struct failure *why)
 	       || fail(why, FAILURE_CANCELLED, "stopped while waiting for another worker's fetch");
 }
 
-/* What this user may not write is somebody else's: out of the way with it. */
+/* What this user may not write is somebody else's: out of the way with it, by a name of its own,
+ * for only its owner can sweep it. */
 static bool
 set_aside(const char *path)
 {
-	scoped_free char *aside = format("%s.aside", path);
+	scoped_free char *aside = format("%s.%d.aside", path, (int)getpid());
 	return rename(path, aside) == 0;
 }
 

@@ -78,12 +78,11 @@ struct watch {
 	int64_t told;                    /* clock_ms() when unit was written */
 };
 
-/* The last part of the address, fit for any page or line. */
+/* Fit for any page or line. */
 static void
 set_name(struct watch *watch, const char *url)
 {
-	const char *slash = strrchr(url, '/'), *colon = strrchr(url, ':');
-	const char *name = slash ? slash + 1 : colon ? colon + 1 : url;
+	scoped_free char *name = repository_name(url);
 	snprintf(watch->name, sizeof watch->name, "%s", name);
 	for (char *c = watch->name; *c; c++)
 		if (!isalnum((unsigned char)*c) && !strchr("._-", *c))

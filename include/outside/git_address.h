@@ -16,6 +16,8 @@
 const char *repository_protocol(const char *url);
 /* The address as messages may show it, without user and password; malloc'd. */
 char *repository_shown_url(const char *url);
+/* What the repository is called: the last part of that; malloc'd. */
+char *repository_name(const char *url);
 /* Do both lead to the same host, by the same protocol and port? Who asks, the user, does not count.
  */
 bool repository_same_host(const char *url, const char *other);

@@ -2,11 +2,13 @@
 import fcntl
 import hashlib
 import os
+import pathlib
 import random
 import shutil
 import signal
 import struct
 import subprocess
+import tempfile
 import time
 
 import make_repository
@@ -127,6 +129,21 @@ def test_a_damaged_mirror(served, damage, new):
     forget_templates(served)
     assert DAMAGED not in build(served)
     assert len([path for path in served.mirror(served.url).parent.iterdir() if path.name.isdigit()]) <= 2
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become others")
+def test_workers_of_different_users(served):
+    """That share a cache both may write: neither uses what the other made, nor is in the other's way."""
+    for directory in [*served.directory.parents, served.cache, served.cache / "git"]:
+        if directory.is_relative_to(tempfile.gettempdir()) and directory != pathlib.Path(tempfile.gettempdir()):
+            directory.mkdir(exist_ok=True)
+            directory.chmod(0o777 if directory.is_relative_to(served.cache) else 0o755)
+    served.directory.chmod(0o777)
+    for user in [65533, 65534] * 2:
+        served.prefix = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+        served.settings["state-directory"] = served.directory / f"state-{user}"
+        build(served)
+    assert len(os.listdir(served.cache / "git")) == 4  # two repositories, and two of the other's
 
 
 def test_what_is_healed_is_counted(new_site):

@@ -178,6 +178,25 @@ test_ssh_addresses_that_are_none(void **state)
 	assert_ssh("host:", NULL);
 }
 
+static void
+assert_name(const char *url, const char *wanted)
+{
+	scoped_free char *name = repository_name(url);
+	assert_string_equal(name, wanted);
+}
+
+static void
+test_names(void **state)
+{
+	(void)state;
+	assert_name("https://me:secret@host/a/b.git/", "b.git");
+	assert_name("https://me:secret@host", "host");
+	assert_name("https://me:sec/ret@host/a", "a");
+	assert_name("git@host:b.git", "b.git");
+	assert_name("/a/b", "b");
+	assert_name("", "");
+}
+
 int
 main(void)
 {
@@ -189,6 +208,7 @@ main(void)
 	    cmocka_unit_test(test_rewriting),
 	    cmocka_unit_test(test_ssh_addresses),
 	    cmocka_unit_test(test_ssh_addresses_that_are_none),
+	    cmocka_unit_test(test_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

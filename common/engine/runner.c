@@ -144,9 +144,15 @@ static bool
 leave_word(const struct runner *runner, struct failure *why)
 {
 	const struct worker_config *config = runner->config;
-	return outcome_write(runner->outcome, runner->directory_fd, why)
-	       || (disk_gave_up_reserve(config->state_directory, why)
-	           && outcome_write(runner->outcome, runner->directory_fd, why));
+	const struct failure *reason = &runner->outcome->why;
+	if (outcome_write(runner->outcome, runner->directory_fd, why)
+	    || (disk_gave_up_reserve(config->state_directory, why)
+	        && outcome_write(runner->outcome, runner->directory_fd, why)))
+		return true;
+	/* The manager would have told. */
+	if (reason->code != FAILURE_NONE)
+		log_failure(LEVEL_WARNING, &runner->steps.about, reason, "failed");
+	return false;
 }
 
 static void

@@ -60,6 +60,7 @@ def test_an_outcome_that_cannot_be_written(mounted_site, archive):
     (site.state / "reserve").unlink()
     fill(site)
     worker.log_has("the outcome could not be put on disk")
+    assert "execute: failed: " in worker.log()  # nobody else says why
     assert site.job(job)["state"] == "running"
     (site.state / "filler").unlink()
     done = site.wait_for_job(id=job)

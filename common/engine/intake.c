@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "engine/settle.h"
+#include "engine/state.h"
 #include "outside/child.h"
 #include "work/disk.h"
 
@@ -132,7 +133,8 @@ static bool
 is_admitted(struct intake *intake, int64_t now, struct failure *why)
 {
 	const struct services *services = intake->services;
-	return has_tools(intake, now, why) && has_outbox_room(services, why)
+	return state_is_held(services->config->state_directory, services->state, why)
+	       && has_tools(intake, now, why) && has_outbox_room(services, why)
 	       && has_space(services->config, why) && is_rested(intake, now, why);
 }
 

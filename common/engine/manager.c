@@ -20,7 +20,6 @@
 #include "engine/services.h"
 #include "engine/settle.h"
 #include "engine/slot.h"
-#include "engine/state.h"
 #include "engine/verdict.h"
 #include "outside/child.h"
 #include "outside/json.h"
@@ -48,8 +47,6 @@ struct manager {
 	manager_load *load;
 	void *load_data;
 
-	char *name;
-	int lock; /* fd: the state directory is ours */
 	struct services services;
 	struct control *control;
 	struct loop_source *signals[5], *wake, *post;
@@ -177,7 +174,7 @@ describe(const struct manager *m, struct status *status)
 	const struct failure *why = &m->intake.why, *unheard = &m->membership.why;
 	*status = (struct status){
 	    .worker = settings(m)->worker,
-	    .name = m->name,
+	    .name = m->services.name,
 	    .state = state_name(m),
 	    .waiting = why->code != FAILURE_NONE && !m->stopped ? why->message : NULL,
 	    .worker_id = m->stopped ? NULL : m->membership.worker_id,
@@ -492,31 +489,29 @@ manager_done(struct manager *m)
 	loop_source_drop(&m->wake);
 	services_close(&m->services);
 	announcement_done(&m->announced);
-	free_pointer(&m->name);
-	close_fd(&m->lock);
 }
 
 bool
 manager_serve(const struct worker_program *program, void *config, manager_load *load,
               void *load_data, struct failure *why)
 {
-	scoped(manager_done) struct manager m = {.program = program,
-	                                         .config = config,
-	                                         .load = load,
-	                                         .load_data = load_data,
-	                                         .name = worker_name(config),
-	                                         .lock = -1};
+	scoped_free char *name = worker_name(config);
+	scoped(manager_done) struct manager m = {
+	    .program = program,
+	    .config = config,
+	    .load = load,
+	    .load_data = load_data,
+	    .services = {.program = program, .config = config, .name = name, .state = -1}};
 	struct services *services = &m.services;
 	loop_block_signals();
 	child_become_subreaper();
-	if (!state_take(settings(&m)->state_directory, &m.lock, why)
-	    || !services_open(services, program, config, m.name, why))
+	if (!services_open(services, why))
 		return false;
 	start_duties(&m);
 	if (!reconcile(services, why) || !open_control(&m, why))
 		return false;
 	watch(&m);
-	log_notice(NULL, "moolloy-%s " MOOLLOY_VERSION " serves as %s", program->name, m.name);
+	log_notice(NULL, "moolloy-%s " MOOLLOY_VERSION " serves as %s", program->name, name);
 	service_notify("READY=1");
 	bool served = loop_run(services->loop, why);
 	m.stopped = true;

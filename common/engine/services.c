@@ -1,6 +1,7 @@
 #include "engine/services.h"
 
 #include "base/log.h"
+#include "engine/state.h"
 
 void
 services_apply(struct services *services)
@@ -34,11 +35,11 @@ open_queue(struct services *services, struct failure *why)
 }
 
 bool
-services_open(struct services *services, const struct worker_program *program,
-              const struct worker_config *config, const char *name, struct failure *why)
+services_open(struct services *services, struct failure *why)
 {
-	*services = (struct services){.program = program, .config = config, .name = name};
-	if (!loop_new(&services->loop, why))
+	const struct worker_config *config = services->config;
+	if (!state_take(config->state_directory, &services->state, why)
+	    || !loop_new(&services->loop, why))
 		return false;
 	services->http = http_client_new(services->loop);
 	services->credentials = credentials_new(&config->store.aws, services->http);
@@ -60,4 +61,5 @@ services_close(struct services *services)
 {
 	outbox_close(&services->outbox);
 	loop_free(&services->loop);
+	close_fd(&services->state);
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -31,10 +32,16 @@ lock(int fd, const char *state_directory, struct failure *why)
 	return true;
 }
 
+static char *
+lock_path(const char *state_directory)
+{
+	return format("%s/lock", state_directory);
+}
+
 bool
 state_take(const char *state_directory, int *ret_fd, struct failure *why)
 {
-	scoped_free char *path = format("%s/lock", state_directory);
+	scoped_free char *path = lock_path(state_directory);
 	scoped_free char *jobs = format("%s/jobs", state_directory);
 	scoped_free char *claims = format("%s/claims", state_directory);
 	if (!directory_make(jobs, 0700, why) || !directory_make(claims, 0700, why))
@@ -46,4 +53,16 @@ state_take(const char *state_directory, int *ret_fd, struct failure *why)
 		return false;
 	*ret_fd = take_fd(&fd);
 	return true;
+}
+
+bool
+state_is_held(const char *state_directory, int fd, struct failure *why)
+{
+	struct stat ours, there;
+	scoped_free char *path = lock_path(state_directory);
+	if (fstat(fd, &ours) < 0 || stat(path, &there) < 0)
+		return fail_errno(why, "%s was removed: start this worker again", path);
+	return (ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
+	       || fail(why, FAILURE_EXISTS, "%s is another's by now: start this worker again",
+	               path);
 }

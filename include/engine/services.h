@@ -15,6 +15,7 @@ struct services {
 	const struct worker_program *program;
 	const struct worker_config *config; /* current; begins the program's whole configuration */
 	const char *name;                   /* as registered */
+	int state;                          /* fd: the state directory is ours (engine/state.h) */
 	struct loop *loop;
 	struct http_client *http;
 	struct credentials *credentials; /* for SQS */
@@ -23,10 +24,9 @@ struct services {
 	struct outbox *outbox;
 };
 
-/* config and name are borrowed. On failure the caller closes what there is. */
-bool must_check services_open(struct services *services, const struct worker_program *program,
-                              const struct worker_config *config, const char *name,
-                              struct failure *why);
+/* program, config and name are set, and borrowed; state is -1. FAILURE_EXISTS: another worker has
+ * the state directory. On failure the caller closes what there is. */
+bool must_check services_open(struct services *services, struct failure *why);
 /* The configuration has other values now: log level, dashboard, keys. */
 void services_apply(struct services *services);
 /* First queue, keys and HTTP, so that no answer comes any more; then, once nobody needs them, the

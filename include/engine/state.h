@@ -12,4 +12,7 @@
  */
 bool must_check state_take(const char *state_directory, int *ret_fd, struct failure *why);
 
+/* Is what we took still what lies there? Who removed it must start us again. */
+bool must_check state_is_held(const char *state_directory, int fd, struct failure *why);
+
 #endif

@@ -1,5 +1,6 @@
 #include "engine/intake.h"
 #include "engine/settle.h"
+#include "engine/state.h"
 #include "unit_office.h"
 
 #define SHA_LINE ":commit: " COMMIT "\n"
@@ -37,6 +38,7 @@ open_entrance(struct entrance *entrance, const struct scripted *script, size_t c
 	struct services *services = &entrance->office.site.services;
 	entrance->office.site.config.outbox_limit = 10;
 	services->program = &program;
+	assert_true(state_take(unit_directory, &services->state, NULL));
 	membership_init(&entrance->membership, services);
 	entrance->membership.worker_id = copy_string("3");
 	clock_watch_init(&entrance->clock, services);
@@ -51,6 +53,7 @@ close_entrance(struct entrance *entrance)
 	intake_done(&entrance->intake);
 	clock_watch_done(&entrance->clock);
 	membership_done(&entrance->membership);
+	close_fd(&entrance->office.site.services.state);
 	office_close(&entrance->office);
 }
 
@@ -134,6 +137,23 @@ no_job_on_a_full_disk(void **state)
 	entrance.office.site.config.cache_directory = "/proc";
 	entrance.intake.due = 0;
 	expect_refused(&entrance, FAILURE_DISK_FULL, "in /proc (disk.free-bytes)");
+	office_shut(&entrance.office);
+	close_entrance(&entrance);
+}
+
+/* What is claimed would be nowhere. */
+static void
+no_job_without_our_state_directory(void **state)
+{
+	(void)state;
+	struct entrance entrance;
+	scoped_free char *lock = unit_path("lock");
+	open_entrance(&entrance, NULL, 0);
+	assert_int_equal(unlink(lock), 0);
+	expect_refused(&entrance, FAILURE_NOT_FOUND, "lock was removed");
+	unit_write("lock", "");
+	entrance.intake.due = 0;
+	expect_refused(&entrance, FAILURE_EXISTS, "another's by now");
 	office_shut(&entrance.office);
 	close_entrance(&entrance);
 }
@@ -379,6 +399,7 @@ main(void)
 	    unit_test_in_directory(no_job_without_being_registered),
 	    unit_test_in_directory(no_job_with_a_wrong_clock),
 	    unit_test_in_directory(no_job_on_a_full_disk),
+	    unit_test_in_directory(no_job_without_our_state_directory),
 	    unit_test_in_directory(no_job_right_after_one_that_the_store_failed),
 	    unit_test_in_directory(no_job_while_too_many_reports_wait),
 	    unit_test_in_directory(no_job_without_tools),

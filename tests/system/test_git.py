@@ -1,4 +1,5 @@
 """Cloning over every protocol, from servers that are git's and OpenSSH's own: the real worker, by run-job."""
+import hashlib
 import json
 import os
 import re
@@ -220,6 +221,31 @@ def test_a_head_on_no_branch(clone):
         assert clone.run(f"{server.url}/moolloy", ["http"], commit)["success"], clone.log
 
 
+def test_a_repository_of_tags_only(clone):
+    """Its HEAD leads nowhere."""
+    repository = clone.repositories / "moolloy"
+    git(repository, "-c", "user.name=x", "-c", "user.email=x@x", "tag", "-a", "v1", "-m", "v1")
+    git(repository, "checkout", "-q", "--detach")
+    git(repository, "branch", "-D", "main")
+    git(repository, "symbolic-ref", "HEAD", "refs/heads/nothing")
+    with http_server(clone.repositories) as server:
+        assert clone.run(f"{server.url}/moolloy", ["http"])["success"], clone.log
+
+
+@pytest.mark.parametrize("protocol", ["http", "file"])
+def test_an_empty_repository(clone, protocol):
+    """Holds no commit; it may the next time."""
+    repository = clone.repositories / "empty"
+    git(clone.repositories, "init", "-q", "-b", "main", repository)
+    with http_server(clone.repositories) as server:
+        url = repository if protocol == "file" else f"{server.url}/empty"
+        assert failure(clone.run(url, [protocol])) == ("no-commit", "clone")
+        make_repository.write(repository / "made.jar", "x")
+        commit = make_repository.commit_all(repository, "first", make_repository.FIRST_COMMIT_TIME)
+        assert clone.run(url, [protocol], commit, build__commands=["true"])["success"], clone.log
+    assert "is damaged" not in clone.log
+
+
 def test_a_silent_http_server_is_given_up(clone):
     with silent_server() as port:
         assert failure(clone.run(f"http://127.0.0.1:{port}/x", ["http"])) == ("stalled", "clone")
@@ -350,7 +376,7 @@ def plant(repository, *entries):
     below = git(repository, "mktree", input=f"100644 blob {blob}\tevil\n")
     raw = b""
     for mode, name in entries:
-        object_id = {"100644": blob, "120000": link, "40000": below}[mode]
+        object_id = {"100644": blob, "120000": link, "40000": below, "160000": "1" * 40}[mode]
         raw += f"{mode} {name}\0".encode() + bytes.fromhex(object_id)
     made = subprocess.run(["git", "-C", repository, "hash-object", "-t", "tree", "--literally", "-w", "--stdin"],
                           input=raw, check=True, capture_output=True).stdout.decode().strip()
@@ -363,7 +389,9 @@ def plant(repository, *entries):
     [("120000", "a"), ("40000", "a")],                # a link, and by its name a directory
     [("100644", "a"), ("100644", "b"), ("100644", "a")],
     [("40000", ".git")], [("40000", ".GIT")], [("40000", "GIT~1")], [("40000", ".git\u200c")],
-    [("40000", "..")], [("40000", "a/b")]])
+    [("40000", "..")], [("40000", "a/b")],
+    [("160000", ".git")], [("160000", "git~1")], [("160000", ".git\u200c")], [("160000", "..")],
+    [("120000", ".gitmodules")], [("120000", ".GitModules")], [("120000", "gitmod~1")]])
 @pytest.mark.parametrize("protocol", ["file", "http"])
 def test_a_hostile_tree(clone, entries, protocol):
     repository = clone.repositories / "moolloy"
@@ -372,6 +400,49 @@ def test_a_hostile_tree(clone, entries, protocol):
         url = f"{server.url}/moolloy" if protocol == "http" else repository
         outcome = clone.run(url, [protocol], commit)
     assert failure(outcome) == ("bad-repository", "checkout"), outcome["failure"]
+
+
+def test_names_that_other_systems_take_for_one(clone):
+    repository = clone.repositories / "moolloy"
+    commit = clone.change({name: name for name in ("A", "a", "\u00e9", "e\u0301", "con", "a\\b", "c:d", "-x", "x ")}, "twins")
+    for path in "A", "a", "\u00e9", "e\u0301":
+        assert clone.run(repository, ["file"], commit, build__commands=[f"grep -q {path} {path}"],
+                         build__artifact=path)["success"], clone.log
+
+
+# The host's and the repository's wishes for programs and other addresses.
+HOST = """
+[filter "evil"]
+    smudge = touch {file}
+    clean = touch {file}
+    process = touch {file}
+    required = true
+[core]
+    hooksPath = {hooks}
+    fsmonitor = touch {file}
+    autocrlf = true
+    sshCommand = touch {file}
+[url "/nowhere/"]
+    insteadOf = {url}
+"""
+
+
+def test_nothing_of_the_host_or_the_repository_runs(clone, tmp_path):
+    """As far as the clone goes; what it checks out are the bytes that were committed."""
+    file, home = tmp_path / "touched", tmp_path / "home"
+    home.mkdir()
+    for hook in "post-checkout", "reference-transaction", "post-index-change":
+        (home / hook).write_text(f"#!/bin/sh\ntouch {file}\n")
+        (home / hook).chmod(0o755)
+    commit = clone.change({".gitattributes": "* filter=evil text eol=crlf ident\n", "made": "$Id$\n"})
+    with http_server(clone.repositories) as server:
+        (home / ".gitconfig").write_text(HOST.format(file=file, hooks=home, url=server.url))
+        clone.prefix = ["env", f"HOME={home}", f"XDG_CONFIG_HOME={home}", f"GIT_CONFIG_GLOBAL={home}/.gitconfig"]
+        for _ in range(2):  # the second time from the template
+            outcome = clone.run(f"{server.url}/moolloy", ["http"], commit, build__commands=["cp made made.jar"])
+            assert outcome["success"], clone.log
+            assert outcome["jar_sha256"] == hashlib.sha256(b"$Id$\n").hexdigest()
+    assert not file.exists()
 
 
 # ---- what is refused before anything is asked ----

@@ -153,6 +153,15 @@ def test_too_many(served):
     assert "more than 256" in outcome["failure"]["message"]
 
 
+@pytest.mark.parametrize("more", ['[submodule "solver"]\n\tupdate = !touch {}\n',
+                                  '[submodule "other"]\n\tpath = solver\n\turl = ../moolloy-solver\n', "[[["])
+def test_gitmodules_that_git_would_refuse(served, more):
+    modules = (served.repository / ".gitmodules").read_text() + more.format(served.directory / "touched")
+    code, _ = failure(served.run(served.url, ["http"], served.change({".gitmodules": modules})))
+    assert code == "bad-repository"
+    assert not (served.directory / "touched").exists()
+
+
 def test_no_address(served):
     commit = pin(served, {})
     git(served.repository, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},sub")

@@ -477,7 +477,7 @@ tells_its_progress_and_stops_when_told(void **state)
 	struct world *world = *state;
 	static const struct entry entries[] = {{.name = "file", .zeros = 1 << 19}, {.name = NULL}};
 	int64_t seen = 0;
-	const struct tick tick = {stop, &seen};
+	const struct tick tick = {.tell = stop, .data = &seen};
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	scoped_fd int fd = archive_of("pax", "gzip", entries);
 	assert_false(archive_extract(fd, world->dir, &ample, &tick, &why));

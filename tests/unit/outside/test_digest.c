@@ -70,7 +70,7 @@ hashes_what_a_file_holds(void **state)
 	(void)state;
 	char hex[SHA256_TEXT];
 	struct watch watched = {.go_on = true};
-	const struct tick tick = {watch, &watched};
+	const struct tick tick = {.tell = watch, .data = &watched};
 	scoped_fd int fd = million_of_a();
 	assert_true(digest_fd(fd, &tick, hex, NULL));
 	assert_string_equal(hex, A_1M);
@@ -87,7 +87,7 @@ hashing_a_file_can_be_stopped_and_can_fail(void **state)
 	char hex[SHA256_TEXT] = "untouched";
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	struct watch watched = {.go_on = false};
-	const struct tick tick = {watch, &watched};
+	const struct tick tick = {.tell = watch, .data = &watched};
 	scoped_fd int fd = million_of_a();
 	assert_false(digest_fd(fd, &tick, hex, &why));
 	assert_int_equal(why.code, FAILURE_CANCELLED);

@@ -373,11 +373,9 @@ intake_due(const struct intake *intake)
 /* ---- taking what came ---- */
 
 static enum intake_result
-give_back(const struct intake *intake, const struct claim *claim, int64_t delay,
-          struct failure *why)
+result_of(bool dealt_with)
 {
-	bool done = settle_release(intake->services, claim, delay, true, why);
-	return done ? INTAKE_NOTHING : INTAKE_BROKEN;
+	return dealt_with ? INTAKE_NOTHING : INTAKE_BROKEN;
 }
 
 static enum intake_result
@@ -385,7 +383,7 @@ not_for_us(const struct intake *intake, const struct claim *claim, struct failur
 {
 	log_info(NULL, "a message of queue %s is not for this worker: left to others",
 	         claim->message.queue);
-	return give_back(intake, claim, FOREIGN_DELAY, why);
+	return result_of(settle_refuse(intake->services, claim, FOREIGN_DELAY, why));
 }
 
 static enum intake_result
@@ -399,19 +397,11 @@ take_ours(struct intake *intake, struct claim *claim, struct claim *ret_claim, s
 		const struct subject about = {.job = claim->job.id, .attempt = claim->job.attempt};
 		log_failure(LEVEL_ERROR, &about, &full, "it cannot be claimed, and goes back");
 		intake_rest(intake, &claim->job, &full);
-		return give_back(intake, claim, 0, why);
+		return result_of(settle_release(services, claim, 0, true, why));
 	}
 	*ret_claim = *claim;
 	*claim = (struct claim)CLAIM_INIT;
 	return INTAKE_JOB;
-}
-
-static enum intake_result
-take_bad(const struct intake *intake, const struct claim *claim, const struct failure *why_not,
-         struct failure *why)
-{
-	bool done = settle_bad_message(intake->services, claim, why_not, why);
-	return done ? INTAKE_NOTHING : INTAKE_BROKEN;
 }
 
 enum intake_result
@@ -428,7 +418,7 @@ intake_take(struct intake *intake, bool stopping, struct claim *ret_claim, struc
 	                                            &claim.job, &why_not);
 	claim.job.attempt = claim.message.attempt;
 	if (stopping)
-		return give_back(intake, &claim, 0, why);
+		return result_of(settle_refuse(intake->services, &claim, 0, why));
 	switch (reading) {
 	case JOB_OURS:
 		return take_ours(intake, &claim, ret_claim, why);
@@ -436,7 +426,7 @@ intake_take(struct intake *intake, bool stopping, struct claim *ret_claim, struc
 		return not_for_us(intake, &claim, why);
 	case JOB_INVALID:
 	case JOB_UNREADABLE:
-		return take_bad(intake, &claim, &why_not, why);
+		return result_of(settle_bad_message(intake->services, &claim, &why_not, why));
 	}
 	return INTAKE_NOTHING;
 }

@@ -87,13 +87,23 @@ add_upload(const struct services *services, const struct claim *claim, const cha
 }
 
 bool
+settle_refuse(const struct services *services, const struct claim *claim, int64_t delay_ms,
+              struct failure *why)
+{
+	const struct claim nobodys = {.message = claim->message};
+	return add_release(services, &nobodys, delay_ms, true, why);
+}
+
+bool
 settle_release(const struct services *services, const struct claim *claim, int64_t delay_ms,
                bool handback, struct failure *why)
 {
 	if (claim->kept)
 		return claim_renew(services->config->state_directory, claim, handback, why);
+	/* Of a start that was not told yet nobody need hear any more: the queue hears at once. */
+	outbox_forget(services->outbox, claim->job.id, claim->message.attempt);
 	return add_release(services, claim, delay_ms, handback, why)
-	       && (!claim->job.id || claim_remove(services->config->state_directory, claim, why));
+	       && claim_remove(services->config->state_directory, claim, why);
 }
 
 static bool

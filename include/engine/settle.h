@@ -29,8 +29,12 @@ bool must_check settle_bad_message(const struct services *services, const struct
 /* Is the job to be tried once more after this try was lost? Tries that count: deliveries less those
  * that were given back untried. */
 bool settle_may_try_again(const struct services *services, const struct claim *claim);
-/* Back to the queue, visible after delay_ms; handback: not tried. A kept claim stays here, as that
- * of the next attempt. */
+/* A message that was not taken goes back to the queue, visible after delay_ms; the job it names
+ * may be another that we know of. */
+bool must_check settle_refuse(const struct services *services, const struct claim *claim,
+                              int64_t delay_ms, struct failure *why);
+/* A claimed job goes back, visible after delay_ms; handback: not tried. A kept claim stays here, as
+ * that of the next attempt. */
 bool must_check settle_release(const struct services *services, const struct claim *claim,
                                int64_t delay_ms, bool handback, struct failure *why);
 

@@ -26,9 +26,9 @@ enum outbox_kind {
 };
 const char *outbox_kind_name(enum outbox_kind kind); /* "start", ... */
 
-/* The job of a letter about a message of which no job's id could be read: no id looks so. Such
- * letters are independent of each other. */
-#define OUTBOX_NO_JOB "(unread)"
+/* The job of a letter about a message that was not taken, or of which no job's id could be read: no
+ * id looks so. Such letters are independent of each other. */
+#define OUTBOX_NO_JOB "(none)"
 
 /* What is to be told. Strings are owned. */
 struct outbox_letter {
@@ -88,8 +88,8 @@ bool must_check outbox_drop(struct outbox *outbox, struct outbox_entry *entry, s
 /* It never can be: moved to parked with the reason beside it (<name>.why). Frees entry. */
 bool must_check outbox_park(struct outbox *outbox, struct outbox_entry *entry,
                             const struct failure *reason, struct failure *why);
-/* Drops the letters of that attempt which were not told yet and are not under way: its lease was
- * lost. */
+/* Drops the letters of that attempt which were not told yet and are not under way: it is another's,
+ * or goes back. */
 void outbox_forget(struct outbox *outbox, const char *job, int attempt);
 /* Does it hold a letter of that kind about the attempt? */
 bool outbox_holds(const struct outbox *outbox, enum outbox_kind kind, const char *job, int attempt);

@@ -341,21 +341,38 @@ static void
 what_is_for_others_goes_back(void **state)
 {
 	(void)state;
-	expect_dealt_with(RUN, false, "release 1.1", 30000);
+	expect_dealt_with(RUN, false, "release (none).1", 30000);
 }
 
 static void
 what_is_of_another_version_goes_back(void **state)
 {
 	(void)state;
-	expect_dealt_with(FOREIGN, false, "release (unread).1", 30000);
+	expect_dealt_with(FOREIGN, false, "release (none).1", 30000);
+}
+
+/* It says that it is a job of which we know more. */
+static void
+what_is_for_others_touches_nothing_of_ours(void **state)
+{
+	(void)state;
+	struct entrance entrance;
+	open_entrance(&entrance, NULL, 0);
+	scoped(claim_done) struct claim kept = site_claim(BUILD, 1, 0), none = CLAIM_INIT;
+	assert_true(settle_start(&entrance.office.site.services, &kept, NULL));
+	arrive(&entrance, RUN);
+	assert_int_equal(intake_take(&entrance.intake, false, &none, NULL), INTAKE_NOTHING);
+	expect_letters("start 1.1, release (none).1");
+	expect_claims("1-1.json");
+	office_shut(&entrance.office);
+	close_entrance(&entrance);
 }
 
 static void
 what_comes_while_stopping_goes_back_at_once(void **state)
 {
 	(void)state;
-	expect_dealt_with(BUILD, true, "release 1.1", 0);
+	expect_dealt_with(BUILD, true, "release (none).1", 0);
 }
 
 static void
@@ -369,7 +386,7 @@ static void
 what_cannot_be_read_is_parked(void **state)
 {
 	(void)state;
-	expect_dealt_with("\t{", false, "acknowledge (unread).1", 0);
+	expect_dealt_with("\t{", false, "acknowledge (none).1", 0);
 }
 
 /* A full disk, say. */
@@ -409,6 +426,7 @@ main(void)
 	    unit_test_in_directory(a_queue_that_fails_is_asked_later),
 	    unit_test_in_directory(what_is_for_others_goes_back),
 	    unit_test_in_directory(what_is_of_another_version_goes_back),
+	    unit_test_in_directory(what_is_for_others_touches_nothing_of_ours),
 	    unit_test_in_directory(what_comes_while_stopping_goes_back_at_once),
 	    unit_test_in_directory(what_cannot_be_done_is_reported),
 	    unit_test_in_directory(what_cannot_be_read_is_parked),

@@ -168,6 +168,20 @@ an_untried_job_goes_back_uncounted(void **state)
 	site_close(&site);
 }
 
+/* The queue need not wait for a dashboard that is away: of its start nobody need hear any more. */
+static void
+what_goes_back_waits_for_no_start(void **state)
+{
+	(void)state;
+	struct site site;
+	site_open(&site);
+	scoped(claim_done) struct claim claim = site_claim(BUILD, 1, 0);
+	assert_true(settle_start(&site.services, &claim, NULL));
+	settle(&site, &claim, failure_of(FAILURE_HANDED_BACK));
+	expect_letters("release 1.1");
+	site_close(&site);
+}
+
 static void
 a_job_that_met_a_wrong_clock_goes_back_uncounted(void **state)
 {
@@ -282,7 +296,7 @@ a_message_without_a_job_is_parked(void **state)
 	                                                     .attempt = 7}};
 	fail(&why_not, FAILURE_BAD_MESSAGE, "line 1: keys with values are expected");
 	assert_true(settle_bad_message(&site.services, &claim, &why_not, NULL));
-	expect_letters("acknowledge (unread).7");
+	expect_letters("acknowledge (none).7");
 	assert_int_equal(outbox_parked(site.services.outbox), 1);
 	site_close(&site);
 }
@@ -297,8 +311,8 @@ a_message_for_others_goes_back(void **state)
 	                                                     .id = copy_string("m"),
 	                                                     .receipt = copy_string("receipt"),
 	                                                     .attempt = 1}};
-	assert_true(settle_release(&site.services, &claim, 5000, true, NULL));
-	expect_letters("release (unread).1");
+	assert_true(settle_refuse(&site.services, &claim, 5000, NULL));
+	expect_letters("release (none).1");
 	expect_release(&site, 5000, true);
 	site_close(&site);
 }
@@ -334,6 +348,7 @@ main(void)
 	    unit_test_in_directory(tries_that_count_are_counted),
 	    unit_test_in_directory(the_worlds_fault_goes_back_to_the_queue),
 	    unit_test_in_directory(an_untried_job_goes_back_uncounted),
+	    unit_test_in_directory(what_goes_back_waits_for_no_start),
 	    unit_test_in_directory(a_job_that_met_a_wrong_clock_goes_back_uncounted),
 	    unit_test_in_directory(a_lost_job_is_forgotten),
 	    unit_test_in_directory(a_populated_model_goes_before_the_report),

@@ -246,7 +246,7 @@ def put_it(store):
 
 
 def put_parts(store):
-    store.configure(concurrency=1)
+    store.configure(concurrency=1, stall_timeout="3s")
     yield
     assert store.put("a", SHORT)[1] is None
     assert store.stored("a") == SHORT
@@ -254,7 +254,7 @@ def put_parts(store):
 
 def stream_parts(store):
     """Over whatever lies there: no condition says that a request came through whose answer was lost."""
-    store.configure(concurrency=1)
+    store.configure(concurrency=1, stall_timeout="3s")
     yield
     assert store.put_stream("a", SHORT, replace=True)[1] is None
     assert store.stored("a") == SHORT

@@ -209,6 +209,15 @@ is_address(const char *url)
 	       && !ends_with(url, "/");
 }
 
+/* Each job would be taken off the queue as soon as it came. */
+static bool
+fail_lease(const struct worker_config *config, struct failure *why)
+{
+	scoped_free char *lease = duration_format(config->queue_lease);
+	return fail(why, FAILURE_CONFIGURATION,
+	            "queue.lease: %s is not shorter than queue.hide-limit", lease);
+}
+
 static bool
 check_queue(const struct worker_config *config, struct failure *why)
 {
@@ -217,6 +226,8 @@ check_queue(const struct worker_config *config, struct failure *why)
 		            "queue.lease: less than 2s is lost before it can be extended");
 	if (!strings_equal(config->queue_type, "sqs"))
 		return true;
+	if (config->queue_lease >= config->queue_hide_limit)
+		return fail_lease(config, why);
 	if (config->queue_endpoint && !is_address(config->queue_endpoint))
 		return fail(why, FAILURE_CONFIGURATION,
 		            "queue.endpoint: '%s' is no http:// or https:// address without a "

@@ -84,12 +84,20 @@ is_trusted(const char *url)
 	return !strpbrk(authority, "@\\%") && (tls || is_near_authority(authority));
 }
 
-/* The container's endpoint; NULL with *why untouched: none is named. */
+/* The container's endpoint; NULL with *why untouched: none is named. A web identity is another than
+ * that of the instance, which would be asked otherwise. */
 static char *
 container_url(struct failure *why)
 {
+	const char *web = environment_value("AWS_WEB_IDENTITY_TOKEN_FILE");
 	const char *relative = environment_value("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
 	const char *full = environment_value("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+	if (web) {
+		fail(why, FAILURE_CREDENTIALS,
+		     "AWS_WEB_IDENTITY_TOKEN_FILE: web identities are not followed; an EKS pod "
+		     "identity or keys in a file are");
+		return NULL;
+	}
 	if (relative && relative[0] == '/')
 		return format(CONTAINER_BASE "%s", relative);
 	if (relative)

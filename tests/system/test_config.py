@@ -104,6 +104,8 @@ def test_a_file_that_is_no_configuration(config, text, line, message):
     ("run-worker", "queue.type: sqs\nqueue.endpoint: sqs.eu-west-1.amazonaws.com",
      "queue.endpoint: 'sqs.eu-west-1.amazonaws.com' is no http:// or https:// address"),
     ("run-worker", "queue.type: sqs\nstore.region:", "queue.region is not set: name the region"),
+    ("run-worker", "queue.type: sqs\nqueue.lease: 5m\nqueue.hide-limit: 5m",
+     "queue.lease: 5m is not shorter than queue.hide-limit"),
     ("run-worker", "queue.type: sqs\nqueues: []", "queues is empty: no jobs would come"),
     ("build-worker", "build.artifact: x", "repository.url is not set"),
     ("build-worker", "repository.url: /x", "its protocol, file, is not among git.protocols"),

@@ -26,6 +26,7 @@ clean(void **state)
 	                                    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 	                                    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
 	                                    "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+	                                    "AWS_WEB_IDENTITY_TOKEN_FILE",
 	                                    "CREDENTIALS_DIRECTORY",
 	                                    "HOME"};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -380,6 +381,20 @@ test_second_try(void **state)
 }
 
 static void
+test_web_identities_are_not_passed_over(void **state)
+{
+	(void)state;
+	struct world world;
+	open_world(&world, &(struct scripted){.bytes = ""}, 1);
+	use_instance(&world);
+	setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/token", 1);
+	expect_failure(&world, "AWS_WEB_IDENTITY_TOKEN_FILE: web identities are not followed");
+	close_world(&world);
+	assert_int_equal(world.server.asked, 0);
+	world_done(&world);
+}
+
+static void
 test_nothing_at_all(void **state)
 {
 	(void)state;
@@ -572,6 +587,7 @@ main(void)
 	    test_of(test_instance),
 	    test_of(test_broken_instances),
 	    test_of(test_second_try),
+	    test_of(test_web_identities_are_not_passed_over),
 	    test_of(test_nothing_at_all),
 	    test_of(test_keys_that_run_out_are_renewed),
 	    test_of(test_old_keys_are_used_while_renewing_fails),

@@ -13,7 +13,7 @@
 /* Bytes; a solution is some kilobytes. A larger file is not hashed, and equals nothing. */
 #define LARGEST (1LL << 30)
 
-void
+static void
 solutions_done(struct solutions *solutions)
 {
 	for (size_t i = 0; i < solutions->count; i++)

@@ -24,12 +24,11 @@ struct solutions {
 	struct solution *items;
 	size_t count;
 };
-void solutions_done(struct solutions *solutions);
 
 /* alloy_solutions_*.xml? */
 bool solution_is_name(const char *name);
 /* The regular files of such names in the directory, sorted by name; links and special files
- * are no solutions. */
+ * are no solutions. comparison_done() frees them. */
 bool must_check solutions_read(int directory, const struct tick *tick, struct solutions *ret,
                                struct failure *why);
 

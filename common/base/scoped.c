@@ -22,14 +22,6 @@ free_pointer(void *pointer)
 }
 
 void
-close_file(FILE **file)
-{
-	if (*file)
-		fclose(*file);
-	*file = NULL;
-}
-
-void
 close_dir(DIR **dir)
 {
 	if (*dir)

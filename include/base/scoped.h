@@ -12,21 +12,18 @@
 #define BASE_SCOPED_H
 
 #include <dirent.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define scoped(destructor) __attribute__((cleanup(destructor)))
 #define scoped_fd          scoped(close_fd)
 #define scoped_free        scoped(free_pointer)
-#define scoped_file        scoped(close_file)
 #define scoped_dir         scoped(close_dir)
 
 /* Closes *fd if it is one, and forgets it. errno is kept. */
 void close_fd(int *fd);
 /* pointer: the address of any malloc'd pointer; freed and set to NULL. */
 void free_pointer(void *pointer);
-void close_file(FILE **file);
 void close_dir(DIR **dir);
 
 /* The fd, which is now the caller's: *fd becomes -1. */

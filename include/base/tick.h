@@ -21,10 +21,6 @@ struct tick {
 	void (*trouble)(void *data, const struct failure *why, int64_t wait);
 	void *data;
 };
-#define TICK_NONE                                                                                  \
-	(struct tick)                                                                              \
-	{                                                                                          \
-	}
 
 static inline bool
 tick_tell(const struct tick *tick, int64_t done, int64_t total)

@@ -100,8 +100,8 @@ html_begin(struct text *page, const char *title, const char *place)
 	html_addf(page, "</nav>\n<h1>%s</h1>\n", title);
 }
 
-void
-html_answer(struct request *request, struct text *page)
+static void
+finish(struct request *request, struct text *page)
 {
 	scoped(strings_done) struct strings headers = STRINGS_INIT;
 	text_add_string(page, "<footer>Times are UTC.</footer></body></html>\n");
@@ -116,15 +116,15 @@ html_answer(struct request *request, struct text *page)
 }
 
 void
-html_answer_found(struct request *request, struct text *page, bool made, bool found,
-                  const struct failure *why)
+html_answer(struct request *request, struct text *page, bool made, bool found,
+            const struct failure *why)
 {
 	if (!made)
 		request_answer_failure(request, why);
 	else if (!found)
 		request_answer_text(request, 404, "404 - Page not found.");
 	else
-		html_answer(request, page);
+		finish(request, page);
 }
 
 void

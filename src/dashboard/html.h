@@ -3,7 +3,7 @@
  *
  *	html_begin(&page, "Commits", "/commits");
  *	html_addf(&page, "<td><a href=\"/commits/%lld\">%s</a></td>", id, comment);
- *	html_answer(request, &page);
+ *	html_answer(request, &page, made, found, &why);
  */
 #ifndef DASHBOARD_HTML_H
 #define DASHBOARD_HTML_H
@@ -17,13 +17,10 @@
 
 /* Head, style and navigation; `place` is the navigation's entry that we are in. */
 void html_begin(struct text *page, const char *title, const char *place);
-/* Ends the page and answers the request with it, 200; nobody may keep a copy. */
-void html_answer(struct request *request, struct text *page);
-
-/* The same for a page that could be made and whose subject was found; else the failure's answer, or
- * 404. */
-void html_answer_found(struct request *request, struct text *page, bool made, bool found,
-                       const struct failure *why);
+/* Ends the page and answers the request with it, 200, if it could be made and its subject was
+ * found; else the failure's answer, or 404. Nobody may keep a copy. */
+void html_answer(struct request *request, struct text *page, bool made, bool found,
+                 const struct failure *why);
 
 /* A list of which only a piece is shown, sorted from the newest to the oldest. */
 struct html_piece {

@@ -31,15 +31,15 @@ is_one_of(const char *text, const char *const *names)
 	return false;
 }
 
-bool
-jobs_is_algorithm(const char *text)
+static bool
+is_algorithm(const char *text)
 {
 	static const char *const names[] = {"GIA", "IGIA", "CGIA", "PGIA", "OGIA", NULL};
 	return is_one_of(text, names);
 }
 
-bool
-jobs_is_test_type(const char *text)
+static bool
+is_test_type(const char *text)
 {
 	static const char *const names[] = {"performance", "correctness", "ci", NULL};
 	return is_one_of(text, names);
@@ -106,9 +106,9 @@ static bool
 check_run(struct database *db, const struct run_request *request, struct failure *why)
 {
 	int64_t commits, archives;
-	if (request->algorithm && !jobs_is_algorithm(request->algorithm))
+	if (request->algorithm && !is_algorithm(request->algorithm))
 		return fail(why, FAILURE_REJECTED, "unknown algorithm");
-	if (!jobs_is_test_type(request->test_type))
+	if (!is_test_type(request->test_type))
 		return fail(why, FAILURE_REJECTED, "unknown test type");
 	if (!database_number(db, "SELECT count(*) FROM commits WHERE id = ?",
 	                     WITH(integer_value(request->commit_id)), 0, &commits, why)

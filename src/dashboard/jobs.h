@@ -24,8 +24,6 @@ struct run_request {
 	const char *algorithm; /* GIA IGIA CGIA PGIA OGIA, or NULL */
 	const char *test_type; /* performance, correctness, ci: also the queue */
 };
-bool jobs_is_algorithm(const char *text);
-bool jobs_is_test_type(const char *text);
 /*
  * With the jar of the commit's latest good build and the model's archive of now. FAILURE_NOT_FOUND:
  * no such commit or model; FAILURE_REJECTED: no good build, no archive, an unknown algorithm or

@@ -54,7 +54,7 @@ page_commits(struct request *request, struct site *site)
 	struct page asked = query_page(request);
 	scoped(rows_close) struct rows *rows = list_commits(site->db, asked);
 	html_begin(&page, "Commits", "/commits");
-	html_answer_found(request, &page, add_commits(&page, rows, asked, &why), true, &why);
+	html_answer(request, &page, add_commits(&page, rows, asked, &why), true, &why);
 }
 
 /* ---- one ---- */
@@ -115,5 +115,5 @@ page_commit(struct request *request, struct site *site)
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	bool found = false;
 	bool made = add_page(&page, request, site, &found, &why);
-	html_answer_found(request, &page, made, found, &why);
+	html_answer(request, &page, made, found, &why);
 }

@@ -28,7 +28,7 @@ answer_list(struct request *request, struct site *site, const char *type, const 
 	                                   .count = table.count,
 	                                   .limit = asked.limit,
 	                                   .last = table.last});
-	html_answer_found(request, &page, made, true, &why);
+	html_answer(request, &page, made, true, &why);
 }
 
 void
@@ -208,5 +208,5 @@ page_job(struct request *request, struct site *site)
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	bool found = false;
 	bool made = add_page(&page, site, request_id(request), &found, &why);
-	html_answer_found(request, &page, made, found, &why);
+	html_answer(request, &page, made, found, &why);
 }

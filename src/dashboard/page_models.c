@@ -106,7 +106,7 @@ page_models(struct request *request, struct site *site)
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	scoped(rows_close) struct rows *rows = list_models(site->db);
 	html_begin(&page, "Models", "/models");
-	html_answer_found(request, &page, add_models(&page, rows, &why), true, &why);
+	html_answer(request, &page, add_models(&page, rows, &why), true, &why);
 }
 
 /* ---- one ---- */
@@ -170,5 +170,5 @@ page_model(struct request *request, struct site *site)
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	bool found = false;
 	bool made = add_page(&page, site, request_id(request), &found, &why);
-	html_answer_found(request, &page, made, found, &why);
+	html_answer(request, &page, made, found, &why);
 }

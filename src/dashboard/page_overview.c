@@ -59,5 +59,5 @@ page_overview(struct request *request, struct site *site)
 	scoped(text_done) struct text page = TEXT_INIT;
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	html_begin(&page, "Overview", "/");
-	html_answer_found(request, &page, add_all(&page, site, &why), true, &why);
+	html_answer(request, &page, add_all(&page, site, &why), true, &why);
 }

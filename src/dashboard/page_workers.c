@@ -106,5 +106,5 @@ page_workers(struct request *request, struct site *site)
 	scoped(text_done) struct text page = TEXT_INIT;
 	scoped(failure_done) struct failure why = FAILURE_INIT;
 	html_begin(&page, "Workers", "/workers");
-	html_answer_found(request, &page, workers_table_add(&page, site->db, &why), true, &why);
+	html_answer(request, &page, workers_table_add(&page, site->db, &why), true, &why);
 }

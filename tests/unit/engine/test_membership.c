@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "engine/membership.h"
 #include "unit_office.h"
 

@@ -36,7 +36,7 @@ struct stream {
 	struct text words;    /* the end of that */
 	int64_t heard;        /* clock_ms() of the last byte */
 	bool asked;           /* something: what comes is no list any more */
-	bool silence;         /* the server need not tell of its progress */
+	struct git_list list;
 };
 
 static bool
@@ -150,8 +150,8 @@ stream_read(git_smart_subtransport_stream *base, char *buffer, size_t size, size
 	if (got < 0 || (got == 0 && !fail_with_words(stream)))
 		return git_transport_failed();
 	stream->heard = clock_ms();
-	if (!stream->asked && git_offers_silence(buffer, (size_t)got))
-		stream->silence = true;
+	if (!stream->asked && !git_list_look(&stream->list, buffer, (size_t)got, &git_state.why))
+		return git_transport_failed();
 	*ret_length = (size_t)got;
 	return 0;
 }
@@ -161,7 +161,8 @@ stream_write(git_smart_subtransport_stream *base, const char *bytes, size_t coun
 {
 	struct stream *stream = (struct stream *)base;
 	scoped(text_done) struct text request = TEXT_INIT;
-	git_add_request(&request, bytes, count, stream->silence && !stream->asked, &git_mirrored);
+	git_add_request(&request, bytes, count, stream->list.offers_silence && !stream->asked,
+	                &git_mirrored);
 	stream->asked = true;
 	const char *buffer = text_string(&request);
 	size_t length = request.length;

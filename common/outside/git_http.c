@@ -9,13 +9,12 @@
 #include "outside/git_address.h"
 #include "outside/http.h"
 
-/* A negotiation longer than this is none, nor is a list of references. */
+/* A negotiation longer than this is none. */
 #define REQUEST_LIMIT (64 * 1024 * 1024)
-#define LIST_LIMIT    (256 * 1024 * 1024)
 
 struct http_transport {
 	git_smart_subtransport parent;
-	bool silence; /* the server need not tell of its progress */
+	struct git_list list;
 };
 
 struct http_stream_of_git {
@@ -25,7 +24,6 @@ struct http_stream_of_git {
 	const char *sent;              /* media type of the body; NULL: none */
 	struct text body;              /* written so far */
 	struct http_stream *stream;    /* once anything was read */
-	size_t listed;                 /* bytes read, of a list of references */
 };
 
 static struct http_transport *
@@ -92,13 +90,9 @@ stream_read(git_smart_subtransport_stream *stream, char *buffer, size_t size, si
 		return git_transport_failed();
 	if (!http_read(git->stream, buffer, size, ret_length, &git_state.why))
 		return git_transport_failed();
-	if (!git->sent && git_offers_silence(buffer, *ret_length))
-		transport_of(git)->silence = true;
-	git->listed += git->sent ? 0 : *ret_length;
-	if (git->listed > LIST_LIMIT) {
-		fail(&git_state.why, FAILURE_REPOSITORY, "the list of branches does not end");
+	struct git_list *list = &transport_of(git)->list;
+	if (!git->sent && !git_list_look(list, buffer, *ret_length, &git_state.why))
 		return git_transport_failed();
-	}
 	return 0;
 }
 
@@ -110,7 +104,8 @@ stream_write(git_smart_subtransport_stream *stream, const char *buffer, size_t l
 		fail(&git_state.why, FAILURE_REPOSITORY, "the negotiation does not end");
 		return git_transport_failed();
 	}
-	git_add_request(&git->body, buffer, length, transport_of(git)->silence, &git_mirrored);
+	git_add_request(&git->body, buffer, length, transport_of(git)->list.offers_silence,
+	                &git_mirrored);
 	return 0;
 }
 

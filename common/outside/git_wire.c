@@ -7,6 +7,8 @@
 #define WISH    "want "
 #define OFFER   "have "
 #define PREFIX  4 /* hex digits: how long a line is, themselves included; 0000 ends a list */
+/* Bytes: a million branches, which libgit2 holds in memory. */
+#define LIST_LIMIT (64 << 20)
 
 /* What a client says at once. */
 struct request {
@@ -18,9 +20,13 @@ struct request {
 };
 
 bool
-git_offers_silence(const char *bytes, size_t length)
+git_list_look(struct git_list *list, const char *bytes, size_t length, struct failure *why)
 {
-	return length > 0 && memmem(bytes, length, SILENCE, strlen(SILENCE)) != NULL;
+	list->length += length;
+	if (length > 0 && memmem(bytes, length, SILENCE, strlen(SILENCE)))
+		list->offers_silence = true;
+	return list->length <= LIST_LIMIT
+	       || fail(why, FAILURE_REPOSITORY, "the list of branches does not end");
 }
 
 /* The length of the line that begins here, or 0 if none does. */

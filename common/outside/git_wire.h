@@ -5,10 +5,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/failure.h"
 #include "base/text.h"
 
-/* Does the server, in this piece of its list of references, offer not to tell of its progress? */
-bool git_offers_silence(const char *bytes, size_t length);
+/* The server's list of references, as it comes. */
+struct git_list {
+	size_t length;
+	bool offers_silence; /* the server need not tell of its progress */
+};
+/* The next piece of it. FAILURE_REPOSITORY: it does not end. */
+bool git_list_look(struct git_list *list, const char *bytes, size_t length, struct failure *why);
+
 /* What is known of the repository that is fetched into: hashes, added to a list. */
 struct git_known {
 	void (*add_parents)(const char *hash,

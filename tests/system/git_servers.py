@@ -148,6 +148,8 @@ class Sshd:
         self.directory = pathlib.Path(directory)
         self.keys = {kind: self.make_key(kind) for kind in ("ed25519", "rsa")}
         self.chatty_key = self.make_key("ed25519", "chatty_key")  # whoever comes with it is talked to death
+        self.endless_key = self.make_key("ed25519", "endless_key")  # whoever comes with it gets branches without end
+        self.endless = "yes '003a" + "1" * 40 + " refs/heads/x'"
         self.chatty = self.directory / "chatty"
         self.chatty.write_text("#!/bin/sh\nyes 'many words' | head -c 10000000 >&2\n"
                                "echo 'the last word' >&2\nexit 1\n")
@@ -164,6 +166,7 @@ class Sshd:
     def __enter__(self):
         authorized = self.directory / "authorized_keys"
         keys = [key.with_suffix(".pub").read_text() for key in self.keys.values()]
+        keys.append(f'command="{self.endless}" ' + self.endless_key.with_suffix(".pub").read_text())
         keys.append(f'command="{self.chatty}" ' + self.chatty_key.with_suffix(".pub").read_text())
         authorized.write_text("".join(keys))
         authorized.chmod(0o600)

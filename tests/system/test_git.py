@@ -312,6 +312,13 @@ def test_what_ssh_says_is_bounded(clone, sshd):
     assert len(outcome["failure"]["details"]) <= 65536
 
 
+def test_a_list_without_end_is_left(clone, sshd):
+    outcome = clone.run(sshd.url(clone.repositories / "moolloy"), ["ssh"], git__ssh_key=sshd.endless_key,
+                        git__known_hosts=sshd.known_hosts)
+    assert failure(outcome) == ("repository", "clone")
+    assert "the list of branches does not end" in outcome["failure"]["message"]
+
+
 @pytest.mark.parametrize("protocol", ["ssh", "http"])
 def test_a_silent_server_can_be_left(clone, protocol):
     with silent_server() as port:

@@ -6,13 +6,23 @@
 #include "unit.h"
 
 static void
-test_offers(void **state)
+test_lists(void **state)
 {
-	static const char list[] = "00d3HASH HEAD\0multi_ack no-progress include-tag\n";
+	static const char words[] = "00d3HASH HEAD\0multi_ack no-progress include-tag\n";
+	static const char branches[1 << 20];
 	(void)state;
-	assert_true(git_offers_silence(list, sizeof list));
-	assert_false(git_offers_silence(list, 20));
-	assert_false(git_offers_silence(NULL, 0));
+	scoped(failure_done) struct failure why = FAILURE_INIT;
+	struct git_list list = {0};
+	assert_true(git_list_look(&list, NULL, 0, &why));
+	assert_true(git_list_look(&list, words, 20, &why));
+	assert_false(list.offers_silence);
+	assert_true(git_list_look(&list, words, sizeof words, &why));
+	assert_true(list.offers_silence);
+	for (int i = 0; i < 63; i++)
+		assert_true(git_list_look(&list, branches, sizeof branches, &why));
+	assert_true(list.offers_silence);
+	assert_false(git_list_look(&list, branches, sizeof branches, &why));
+	assert_int_equal(why.code, FAILURE_REPOSITORY);
 }
 
 /* A commit "N" has the parent "N+1"; "m" is a merge of "1" and "a", which is "b"'s child. */
@@ -125,7 +135,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_offers),
+	    cmocka_unit_test(test_lists),
 	    cmocka_unit_test(test_requests),
 	    cmocka_unit_test(test_offers_of_history),
 	    cmocka_unit_test(test_moved_branches_come_first),

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -11,7 +10,6 @@
 #include <microhttpd.h>
 
 #include "base/clock.h"
-#include "base/files.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "escape.h"
@@ -19,9 +17,6 @@
 #define IDLE_SECONDS     30 /* a connection on which nothing moves is closed */
 #define CONNECTION_LIMIT 4000
 #define HEADER_MEMORY    (64 * 1024) /* of one connection: request line, headers, a piece of body */
-#define FORM_BUFFER      4096
-#define FORM_FIELDS      64
-#define FORM_BYTES       (64 * 1024) /* of all fields beside a file */
 /* A body that will not be used is read and dropped up to this, so that the client gets to read the
  * answer. One announced as longer is answered at once, others are cut off there. */
 #define DROP_LIMIT (32 * 1024 * 1024)
@@ -36,12 +31,6 @@ struct server {
 	bool resumed;              /* connections wait for MHD's next run */
 };
 
-struct field {
-	char *name;
-	struct text value;
-	struct field *next;
-};
-
 /* A request with what only this file needs of it. */
 struct exchange {
 	struct request request; /* must stay first */
@@ -51,16 +40,9 @@ struct exchange {
 	bool complete; /* the site was told */
 	bool waiting;  /* suspended */
 
-	size_t received; /* bytes of body so far */
-	size_t limit;    /* that are taken */
-	bool takes_file; /* the form is read as it comes */
-	bool in_file;    /* the part that comes now is the file that is kept */
-
-	struct MHD_PostProcessor *form;
-	struct field *fields;
-	size_t field_count, field_bytes;
-	struct digest *digest;  /* of the file, while it comes */
-	struct failure trouble; /* writing the file */
+	size_t received;         /* bytes of body so far */
+	size_t limit;            /* that are taken */
+	struct form_reader form; /* with a file it is read as it comes, else when it is asked for */
 
 	struct MHD_Response *response; /* the answer, until MHD has it */
 	int status;
@@ -75,103 +57,19 @@ exchange_of(const struct request *request)
 	return (struct exchange *)(uintptr_t)request;
 }
 
-/* ---- forms ---- */
-
-static bool
-add_to_field(struct exchange *x, const char *name, const char *bytes, size_t length, bool first)
-{
-	struct field *field = x->fields;
-	if (first || !field || strcmp(field->name, name) != 0) {
-		if (++x->field_count > FORM_FIELDS)
-			return false;
-		field = allocate(sizeof *field);
-		field->name = copy_string(name);
-		field->next = x->fields;
-		x->fields = field;
-	}
-	x->field_bytes += length;
-	text_add(&field->value, bytes, length);
-	return x->field_bytes <= (x->takes_file ? FORM_BYTES : x->limit);
-}
-
-static bool
-begin_file(struct exchange *x, const char *filename)
-{
-	struct request_file *file = &x->request.file;
-	file->fd = openat(x->server->temporary, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (file->fd < 0)
-		return fail_errno(&x->trouble, "cannot make a temporary file for %s",
-		                  x->request.path);
-	file->filename = copy_string(filename);
-	x->digest = digest_new();
-	return true;
-}
-
-static bool
-add_to_file(struct exchange *x, const char *bytes, size_t length)
-{
-	struct request_file *file = &x->request.file;
-	if (length && !write_all(file->fd, bytes, length, &x->trouble))
-		return false;
-	digest_update(x->digest, bytes, length);
-	file->size += (int64_t)length;
-	return true;
-}
-
-/* A piece of a field, as MHD finds it. Of parts with a filename only the first `file` is kept. */
-static enum MHD_Result
-on_field(void *data, enum MHD_ValueKind kind, const char *name, const char *filename,
-         const char *type, const char *encoding, const char *bytes, uint64_t offset, size_t length)
-{
-	(void)kind;
-	(void)type;
-	(void)encoding;
-	struct exchange *x = data;
-	if (!filename)
-		return add_to_field(x, name, bytes, length, offset == 0) ? MHD_YES : MHD_NO;
-	if (offset == 0) {
-		x->in_file = x->takes_file && x->request.file.fd < 0 && strcmp(name, "file") == 0;
-		if (x->in_file && !begin_file(x, filename))
-			return MHD_NO;
-	}
-	return !x->in_file || add_to_file(x, bytes, length) ? MHD_YES : MHD_NO;
-}
-
-static void
-read_form(struct exchange *x, const char *bytes, size_t length)
-{
-	if (!x->form)
-		x->form = MHD_create_post_processor(x->connection, FORM_BUFFER, on_field, x);
-	/* What is no form has no fields; of a broken one those before the break. */
-	if (x->form && length)
-		MHD_post_process(x->form, bytes, length);
-}
-
-static void
-end_form(struct exchange *x)
-{
-	if (x->form)
-		MHD_destroy_post_processor(x->form);
-	x->form = NULL;
-	if (x->digest)
-		digest_finish(&x->digest, x->request.file.sha256);
-}
+/* ---- what came ---- */
 
 const char *
 request_field(struct request *request, const char *name)
 {
 	struct exchange *x = exchange_of(request);
-	if (!x->fields && !x->takes_file && request->body.length) {
-		read_form(x, request->body.bytes, request->body.length);
-		end_form(x);
+	if (!x->form.fields && !x->form.file && request->body.length) {
+		form_reader_take(&x->form, x->connection, request->body.bytes,
+		                 request->body.length);
+		form_reader_end(&x->form);
 	}
-	for (struct field *field = x->fields; field; field = field->next)
-		if (strcmp(field->name, name) == 0)
-			return text_string(&field->value);
-	return NULL;
+	return form_reader_value(&x->form, name);
 }
-
-/* ---- what came ---- */
 
 const char *
 request_header(struct request *request, const char *name)
@@ -214,7 +112,8 @@ request_credentials(struct request *request, char **ret_name, char **ret_passwor
 void
 request_take_body(struct request *request, size_t limit)
 {
-	exchange_of(request)->limit = limit;
+	struct exchange *x = exchange_of(request);
+	x->limit = x->form.limit = limit;
 }
 
 void
@@ -223,7 +122,9 @@ request_take_file(struct request *request, int64_t limit)
 	struct exchange *x = exchange_of(request);
 	/* The form around the file needs some room, too. */
 	x->limit = (size_t)limit + FORM_BYTES;
-	x->takes_file = true;
+	x->form.limit = FORM_BYTES;
+	x->form.file = &request->file;
+	x->form.temporary = x->server->temporary;
 }
 
 /* ---- answering ---- */
@@ -369,17 +270,9 @@ exchange_new(struct server *server, struct MHD_Connection *connection, const cha
 static void
 exchange_free(struct exchange *x)
 {
-	end_form(x);
-	while (x->fields) {
-		struct field *first = x->fields;
-		x->fields = first->next;
-		free(first->name);
-		text_done(&first->value);
-		free(first);
-	}
+	form_reader_done(&x->form);
 	if (x->response)
 		MHD_destroy_response(x->response);
-	failure_done(&x->trouble);
 	close_fd(&x->request.file.fd);
 	free(x->request.file.filename);
 	text_done(&x->request.body);
@@ -428,12 +321,12 @@ take_body(struct exchange *x, const char *bytes, size_t length)
 		request_answer_text(&x->request, 413, "413 - Too large");
 	if (x->response)
 		return x->received > DROP_LIMIT && x->received > x->limit ? MHD_NO : MHD_YES;
-	if (x->takes_file)
-		read_form(x, bytes, length);
+	if (x->form.file)
+		form_reader_take(&x->form, x->connection, bytes, length);
 	else
 		text_add(&x->request.body, bytes, length);
-	if (x->trouble.code != FAILURE_NONE)
-		request_answer_failure(&x->request, &x->trouble);
+	if (x->form.trouble.code != FAILURE_NONE)
+		request_answer_failure(&x->request, &x->form.trouble);
 	return MHD_YES;
 }
 
@@ -442,7 +335,7 @@ finish(struct exchange *x)
 {
 	if (!x->response && !x->complete) {
 		x->complete = true;
-		end_form(x);
+		form_reader_end(&x->form);
 		x->server->site->complete(&x->request, x->server->site->data);
 		assert(x->response || x->waiting);
 	}

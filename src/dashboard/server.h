@@ -23,18 +23,10 @@
 #include "base/attributes.h"
 #include "base/failure.h"
 #include "base/text.h"
-#include "outside/digest.h"
 #include "outside/loop.h"
+#include "server_form.h"
 
 struct server;
-
-/* The file of a form, kept in a temporary file without a name. */
-struct request_file {
-	int fd;         /* -1: no file came. Its position is at its end */
-	char *filename; /* as the client says */
-	int64_t size;
-	char sha256[SHA256_TEXT];
-};
 
 struct request {
 	const char *method;       /* "GET" (HEAD comes as GET), "POST", ... */

@@ -58,6 +58,11 @@ aws_access_key_id = A
   aws_secret_access_key = B
 """
 
+ADDRESSES = ["https://me:p@ss@host:8443/a/b.git/\n../../c/./d", "git@[::1]:a/b\n../c", "ssh://u%40x@[::1]:22/~u/a%20b\n./",
+             "git@host: https://host/\ngit@host:a", "/a/b\n../../../c", "file:///a\next::sh -c x"]
+REQUESTS = ["0032want " + COMMIT + "\n", f"0042want {COMMIT} multi_ack_detail\n0000" + f"0032have {COMMIT}\n" * 3 + "0009done\n",
+            "000dhave abc\n000chave bc\n0000"]
+
 
 def archives():
     """Good ones of every kind, and the hostile ones that are small."""
@@ -77,6 +82,8 @@ def main():
         "json": [json.dumps(JOB), *ANSWERS],
         "xml": XML,
         "ini": [KEYS, KEYS[:120], "[x]\nx\n", "[x", "[default]\n aws_access_key_id = A\n"],
+        "address": ADDRESSES,
+        "wire": REQUESTS,
         "job": [BUILD, RUN, json.dumps(JOB)],
         "archive": [seed for seed in archives() if len(seed) <= LARGEST],
     }

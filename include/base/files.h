@@ -22,8 +22,7 @@ bool must_check file_read(int dir, const char *path, size_t limit, struct text *
                           struct failure *why);
 /*
  * The file holds exactly these bytes, or what it held before, whatever happens: temporary file in
- * the same directory
- * (".NAME.tmp"), fsync, rename, fsync of the directory.
+ * the same directory (".NAME.tmp"), fsync, rename, fsync of the directory.
  */
 bool must_check file_replace(int dir, const char *path, const struct text *bytes, mode_t mode,
                              struct failure *why);

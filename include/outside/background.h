@@ -13,8 +13,8 @@ struct background;
  * the work is done at once, here. */
 struct background *background_start(struct loop *loop, void (*work)(void *data),
                                     void (*ended)(void *data), void *data);
-/* Waits for the end of the work if it is not over. ended is not called any more; it may itself call
- * this, or anybody after it must. */
+/* Waits for the work if it is not over; ended is not called any more. Each is dropped once: before
+ * its end, by ended, or after it. */
 void background_drop(struct background **background);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Starting programs (fork + exec), and what a process tree used.
+ * Starting programs (fork + exec), and ending what they started.
  *
  * child_start() for a program that runs beside us (the manager's runner); command_run()
  * (outside/command.h) for one that is waited for.

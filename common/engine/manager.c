@@ -286,7 +286,7 @@ begin_stopping(struct manager *m, enum stopping stopping, const char *how)
 {
 	if (stopping <= m->stopping)
 		return;
-	log_notice(NULL, "stopping: %s", how);
+	log_notice(NULL, "stopping: %s", m->slot.state == SLOT_IDLE ? "no job runs" : how);
 	if (m->stopping == STOPPING_NOT)
 		service_notify("STOPPING=1");
 	m->stopping = stopping;
@@ -298,9 +298,10 @@ static void
 drain(struct manager *m)
 {
 	if (m->stopping >= STOPPING_DRAIN)
-		begin_stopping(m, STOPPING_NOW, "a running job is handed back now");
+		begin_stopping(m, STOPPING_NOW, "the running job is handed back now");
 	else
-		begin_stopping(m, STOPPING_DRAIN, "a running job may finish within drain-timeout");
+		begin_stopping(m, STOPPING_DRAIN,
+		               "the running job may finish within drain-timeout");
 }
 
 /* Settings fixed until a restart keep their values. */
@@ -361,7 +362,7 @@ on_signal(int signal, void *data)
 		reload(m, &why);
 	else if (signal == SIGUSR1)
 		begin_stopping(m, STOPPING_FINISH,
-		               "a running job may finish, however long it takes");
+		               "the running job may finish, however long it takes");
 	else if (signal == SIGUSR2)
 		cancel(m);
 	else

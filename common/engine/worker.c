@@ -300,7 +300,7 @@ show_config(const struct worker_program *program, const void *config)
 	scoped_free char *keys = keys_source(config);
 	fputs(shown, stdout);
 	if (keys)
-		printf("# keys: %s\n", keys);
+		printf("# access keys: %s\n", keys);
 }
 
 static bool
@@ -308,7 +308,7 @@ serve(struct options *options, void *config, struct failure *why)
 {
 	scoped_free char *keys = keys_source(config);
 	if (keys)
-		log_info(NULL, "keys: %s", keys);
+		log_info(NULL, "access keys: %s", keys);
 	return manager_serve(options->program, config, load, options, why);
 }
 

@@ -245,7 +245,7 @@ show_config(const struct dashboard_config *config)
 	if (strings_equal(config->store.type, "directory"))
 		return;
 	scoped_free char *keys = credentials_describe(&config->store.aws);
-	printf("# keys: %s\n", keys);
+	printf("# access keys: %s\n", keys);
 }
 
 static bool

@@ -56,8 +56,8 @@ def source(worker, secrets=()):
     shown = worker.run("show-config")
     assert shown.returncode == 0, shown.stderr
     assert not [secret for secret in secrets if secret in shown.stdout + shown.stderr]
-    assert len(re.findall(r"^# keys: ", shown.stdout, re.M)) == 1
-    return re.search(r"^# keys: (.*)\n\Z", shown.stdout, re.M)[1]
+    assert len(re.findall(r"^# access keys: ", shown.stdout, re.M)) == 1
+    return re.search(r"^# access keys: (.*)\n\Z", shown.stdout, re.M)[1]
 
 
 def test_show_config_says_where_keys_come_from(new_site, monkeypatch):
@@ -82,7 +82,7 @@ def test_show_config_says_where_keys_come_from(new_site, monkeypatch):
 
 def test_show_config_says_nothing_of_keys_that_nobody_needs(new_site):
     worker = new_site(workers=[]).add_worker("run")
-    assert "# keys: " not in worker.run("show-config").stdout
+    assert "# access keys: " not in worker.run("show-config").stdout
 
 
 @pytest.mark.parametrize("names", [["access-key"], ["secret-key"], ["session-token"],
@@ -182,7 +182,7 @@ def test_keys_of_an_instance_run_out(new_site, sqs_server, metadata):
     queue = sqs_server.create_queue("keys")
     worker = site.add_worker("run", **queue_settings(sqs_server.endpoint, queue)).start()
     polled(sqs_server, queue)
-    assert f"keys: instance {metadata.url}" in worker.log()
+    assert f"access keys: instance {metadata.url}" in worker.log()
     first = metadata.keys
     metadata.keys = fresh_keys(sqs_server, "another/token==")
     sqs_server.expired.add(first.access)

@@ -56,6 +56,7 @@ look(struct build_job *job)
 		return take_over(job, &metadata, &bytes);
 	log_warning(&job->steps->about, "%s hashes to %s, not to %s: damaged, building it again",
 	            job->key, bytes.sha256, metadata.sha256);
+	steps_healed(job->steps);
 	job->replace = true;
 	memcpy(job->replaced, bytes.version, sizeof bytes.version);
 	return true;

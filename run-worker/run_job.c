@@ -81,9 +81,11 @@ take_from_cache(struct run_job *job, int fd)
 		return;
 	if (!cache_take(job->config->worker.cache_directory, job->wanted, fd, &tick, &found, &why))
 		log_failure(LEVEL_WARNING, &job->steps->about, &why, "no jar from the cache");
-	if (found == CACHE_DAMAGED)
+	if (found == CACHE_DAMAGED) {
 		log_warning(&job->steps->about, "the cached jar %s was damaged: removed",
 		            job->wanted);
+		steps_healed(job->steps);
+	}
 	job->cached = found == CACHE_FOUND;
 }
 

@@ -191,7 +191,8 @@ print_status(const struct call *call, const char *worker, const struct json_t *s
 		printf("  finishes sent and not answered, and so sent again: %" PRId64 "\n",
 		       ambiguous);
 	if (healed)
-		printf("  mirrors and templates that were damaged, and made anew: %" PRId64 "\n",
+		printf("  mirrors, templates and jars that were damaged, and made anew: %" PRId64
+		       "\n",
 		       healed);
 	print_counters(js_member(status, "counters"));
 	printf("  version %s, pid %" PRId64 ", unchanged since %s\n",

@@ -48,7 +48,7 @@ struct slot {
 	char step[32], unit[64]; /* as told */
 	int64_t done, total;
 	char *trouble;  /* what the step waits for to pass; NULL: none */
-	int64_t healed; /* since the start: mirrors and templates that were damaged */
+	int64_t healed; /* since the start: mirrors, templates and jars that were damaged */
 };
 
 void slot_init(struct slot *slot, struct loop *loop);

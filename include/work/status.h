@@ -25,7 +25,8 @@ struct status {
 	int64_t since;       /* wall ms: when the job began */
 	int64_t outbox, parked;
 	int64_t ambiguous; /* finishes that the dashboard may have got twice, since the start */
-	int64_t healed; /* mirrors and templates that were damaged and made anew, since the start */
+	int64_t healed;    /* mirrors, templates and jars that were damaged and made anew, since the
+	                      start */
 	int64_t succeeded, failed, handed_back, lost; /* jobs since the start */
 };
 

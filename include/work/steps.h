@@ -55,7 +55,7 @@ bool must_check steps_end(struct steps *steps, bool worked, struct failure *why)
 struct tick steps_tick(struct steps *steps, const char *unit);
 /* Is the disk not too full for the job, now? For steps whose failure is a result. */
 bool must_check steps_have_room(const struct steps *steps, struct failure *why);
-/* Something of the worker's own was damaged, and was made anew: the manager counts these. */
+/* Something of the workers' own was damaged, and is made anew: the manager counts these. */
 void steps_healed(const struct steps *steps);
 void steps_done(struct steps *steps);
 

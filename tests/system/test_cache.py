@@ -37,6 +37,7 @@ def test_a_damaged_entry_is_replaced(site, s3_proxy, jar, archive):
     assert entry.read_bytes() == jar.read_bytes()
     assert len(s3_proxy.requests("GET", r"/builds/")) == 2
     site.run_worker.log_has("was damaged: removed")
+    assert site.run_worker.wait_until_idle()["healed"] == 1
 
 
 def test_a_cache_that_cannot_be_written_costs_a_download(site, jar, archive):

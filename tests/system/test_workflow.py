@@ -99,6 +99,7 @@ def test_a_damaged_jar_in_a_bucket_is_built_again(new_site):
     assert site.build(site.commit)["return_code"] == 0
     assert site.objects.get(key) == whole
     assert site.objects.sha256(key) == hashlib.sha256(whole).hexdigest()
+    assert site.build_worker.wait_until_idle()["healed"] == 1
 
 
 GONE = s3_error(404, "NoSuchKey")

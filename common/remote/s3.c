@@ -251,11 +251,11 @@ s3_is_passing(enum failure_code code)
 	       || code == FAILURE_BAD_ANSWER;
 }
 
-/* Keys that were good and ran out: whoever gives us some may be late. */
+/* Keys that were good: whoever replaces them may be late, or not be done yet. */
 static bool
 may_get_keys(const struct s3 *s3, enum failure_code code)
 {
-	return code == FAILURE_CREDENTIALS && s3->had_keys;
+	return (code == FAILURE_CREDENTIALS || code == FAILURE_UNAUTHORIZED) && s3->had_keys;
 }
 
 /* When the next try is due; false: there is to be none. */

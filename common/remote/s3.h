@@ -8,8 +8,8 @@
  *
  * or one by s3_ask(). What is tried again: network, stalled, server, bad-answer, with full jitter
  * and as often and as long as the schedule says; on a connection of its own after any that broke;
- * signed anew. Keys that ran out or are not known are read again, at once; and if there are none
- * by then, or they ran out too, with the next tries.
+ * signed anew. Keys that ran out or are not known are read again, at once; and with the next
+ * tries, if a server took some before, where there are none by then or these are refused too.
  *
  * The tick hears of trouble when an operation begins to be tried again, and when it works again.
  *

@@ -386,9 +386,10 @@ test_keys_that_were_good_are_waited_for(void **state)
 	struct site site;
 	scoped_free char *expired = error_answer("400 Bad Request", "",
 	                                         "<Code>ExpiredToken</Code>");
-	const struct scripted script[] = {{.bytes = OK},      {.bytes = expired},
-	                                  {.bytes = expired}, {.bytes = expired},
-	                                  {.bytes = OK},      {.bytes = expired}};
+	scoped_free char *half = error_answer("403 Forbidden", "",
+	                                      "<Code>SignatureDoesNotMatch</Code>");
+	const struct scripted script[] = {{.bytes = OK},   {.bytes = expired}, {.bytes = expired},
+	                                  {.bytes = half}, {.bytes = OK},      {.bytes = expired}};
 	site_open(&site, script, sizeof script / sizeof *script, &schedule);
 	assert_true(ask(&site, get));
 	assert_true(ask(&site, get));

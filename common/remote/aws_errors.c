@@ -26,8 +26,10 @@ static const struct row rows[] = {
     {"AccountProblem", NULL, FAILURE_ACCESS_DENIED, false},
     {"KmsAccessDenied", NULL, FAILURE_ACCESS_DENIED, false},
     {"KmsDisabled", NULL, FAILURE_ACCESS_DENIED, false},
+    {"KmsInvalidKeyUsage", NULL, FAILURE_ACCESS_DENIED, false},
     {"KmsInvalidState", NULL, FAILURE_ACCESS_DENIED, false},
     {"KmsNotFound", NULL, FAILURE_ACCESS_DENIED, false},
+    {"KmsOptInRequired", NULL, FAILURE_ACCESS_DENIED, false},
     {"NotSignedUp", NULL, FAILURE_ACCESS_DENIED, false},
     {"OptInRequired", NULL, FAILURE_ACCESS_DENIED, false},
 

@@ -11,6 +11,7 @@ import pytest
 import models
 from aws_signature import Keys
 from fault_proxy import WrongDate, json_error, s3_error
+from git_servers import http_server
 from programs import wait_for
 
 AHEAD = 3630  # seconds that our clock is ahead of a server's
@@ -235,6 +236,25 @@ def test_keys_that_are_replaced_while_a_job_runs(new_site, jar, archive, s3_serv
               for record in s3_proxy.requests("PUT", "/results/")]
     assert (tokens[0], tokens[-1]) == ("first", "second")
     assert "first" not in worker.log() and "second" not in worker.log()
+
+
+def test_a_token_for_the_repository_that_is_replaced(new_site):
+    """The next attempt has the new one, though nobody said so."""
+    site = new_site(workers=[])
+    site.start_workers(["build"], start=False)
+    token = site.write_secret("token", "wrong")
+    with http_server(site.repositories, credentials="ci:t0ken") as server:
+        worker = site.build_worker
+        worker.configure(repository__url=f"{server.url}/moolloy", git__protocols=["http"],
+                         git__username="ci", git__token_file=str(token), retry_delay="0s",
+                         max_attempts=100, build__commands=["cp build.xml out.jar"],
+                         build__artifact="out.jar")
+        worker.start()
+        site.push(site.commit)
+        worker.log_has("[unauthorized]")
+        token.write_text("t0ken")
+        assert site.wait_for_build(site.commit)["return_code"] == 0
+    assert "t0ken" not in worker.log()
 
 
 # ---- clocks ----

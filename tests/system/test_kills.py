@@ -199,6 +199,30 @@ def test_killed_anywhere(new_site, unpopulated, kind):
     check_locks(site)
 
 
+# ---- what a power cut leaves ----
+
+def check_lasting(points, pattern, least):
+    """What appears under its name is on disk by then, and so is the name before anything follows."""
+    names = [index for index, point in enumerate(points)
+             if point.call == "rename" and re.search(pattern, point.what)]
+    assert len(names) >= least
+    for index in names:
+        before, name, after = points[index - 1:index + 2]
+        assert (before.call, after.call) == ("fsync", "fsync"), name
+        assert after.what == os.path.dirname(name.what) != before.what, name
+
+
+@pytest.mark.parametrize("kind", ["build", "run"])
+def test_what_is_written_lasts(new_site, unpopulated, kind):
+    site = new_site(build=BUILD, run=RUN, workers=[kind])
+    _, manager, by_step = record(Builds(site) if kind == "build" else Runs(site, unpopulated))
+    check_lasting(manager, "/(claims|outbox)/", 4)
+    check_lasting(list(by_step.values())[-1], "/outcome.json$", 1)
+    calls = [f"{point.call} {re.sub(r'[0-9-]+', '', os.path.basename(point.what))}" for point in manager]
+    order = ["fsync claims", "fork ", "rename finish.json", "rename acknowledge.json", "unlink .json"]
+    assert sorted(order, key=calls.index) == order
+
+
 # ---- parked ----
 
 def test_killed_as_a_report_is_parked(new_site, unpopulated):

@@ -298,6 +298,25 @@ a_superseded_attempt_is_stopped(void **state)
 }
 
 static void
+a_superseded_attempt_stops_no_other(void **state)
+{
+	(void)state;
+	static const struct scripted script[] = {{.bytes = ANSWER("409 Conflict")}};
+	struct post post;
+	post_open(&post, script, 1);
+	add(&post, OUTBOX_FINISH, "1");
+	post.slot.state = SLOT_RUNNING;
+	post.slot.claim.job = (struct job){.id = copy_string("1"), .attempt = 2};
+	/* Nothing would happen to whom it were asked to end. */
+	post.slot.pid = INT32_MAX;
+	post_run(&post);
+	assert_int_equal(post.slot.state, SLOT_RUNNING);
+	assert_int_equal(outbox_count(post.site.services.outbox), 0);
+	slot_clear(&post.slot);
+	post_close(&post);
+}
+
+static void
 not_too_many_go_at_once(void **state)
 {
 	(void)state;
@@ -327,6 +346,7 @@ main(void)
 	    unit_test_in_directory(an_old_report_that_alone_fails_is_parked),
 	    unit_test_in_directory(a_wall_clock_that_was_set_parks_nothing),
 	    unit_test_in_directory(a_superseded_attempt_is_stopped),
+	    unit_test_in_directory(a_superseded_attempt_stops_no_other),
 	    unit_test_in_directory(not_too_many_go_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

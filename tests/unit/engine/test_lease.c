@@ -135,6 +135,28 @@ a_job_that_ends_at_once_needs_no_more(void **state)
 	close_keeping(&keeping);
 }
 
+/* By an earlier life, which may not have got so far as to take the message off the queue. */
+static void
+what_was_kept_is_let_go_at_once(void **state)
+{
+	(void)state;
+	static const struct scripted script[] = {{.bytes = OK_ANSWER("2", "OK")}};
+	struct keeping keeping;
+	open_keeping(&keeping, script, 1);
+	keeping.office.slot.claim.kept = true;
+	int64_t now = clock_ms();
+	lease_turn(&keeping.lease, now);
+	assert_true(keeping.lease.under_way);
+	keeping.enough = 1;
+	office_run(&keeping.office, turn, &keeping);
+	assert_true(keeping.lease.let_go);
+	assert_int_equal(lease_due(&keeping.lease), -1);
+	assert_int_equal(office_dismiss(&keeping.office), 0);
+	office_shut(&keeping.office);
+	expect_asked(&keeping.office, 0, "/queue/acknowledge");
+	close_keeping(&keeping);
+}
+
 int
 main(void)
 {
@@ -144,6 +166,7 @@ main(void)
 	    unit_test_in_directory(a_queue_that_is_away_stops_nothing),
 	    unit_test_in_directory(the_end_of_a_job_extends_it_once_more),
 	    unit_test_in_directory(a_job_that_ends_at_once_needs_no_more),
+	    unit_test_in_directory(what_was_kept_is_let_go_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,6 @@ import uuid
 
 import pytest
 
-import models
 from aws_signature import Keys
 from fault_proxy import WrongDate, json_error, s3_error
 from git_servers import http_server

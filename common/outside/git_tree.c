@@ -6,6 +6,10 @@
 #include "git_state.h"
 #include "outside/git.h"
 
+#include <git2/sys/odb_backend.h>
+
+#define ASKED_FIRST 100 /* before libgit2's own, which have 1 and 2 */
+
 /* ---- making one ---- */
 
 /* Writes a file below path/.git whole; a crash of the machine may lose it, the job is lost then
@@ -134,20 +138,46 @@ check_tree(struct sanity *sanity, const git_oid *id, int depth, struct failure *
 
 /* ---- checking out ---- */
 
-/* libgit2's checkout cannot be stopped from here; notify can. */
+/* libgit2's checkout asks nobody whether to go on, but an object that is refused ends it. */
 static int
-on_checkout(git_checkout_notify_t reason, const char *path, const git_diff_file *baseline,
-            const git_diff_file *target, const git_diff_file *workdir, void *data)
+refuse_once_stopped(void **data, size_t *length, git_object_t *type, git_odb_backend *backend,
+                    const git_oid *id)
 {
-	(void)reason, (void)path, (void)baseline, (void)target, (void)workdir, (void)data;
-	return tick_tell(git_state.tick, 0, 0) ? 0 : GIT_EUSER;
+	(void)data, (void)length, (void)type, (void)backend, (void)id;
+	if (tick_tell(git_state.tick, 0, 0))
+		return GIT_PASSTHROUGH;
+	git_error_set_str(GIT_ERROR_CALLBACK, "stopped");
+	return GIT_EUSER;
+}
+
+static void
+free_backend(git_odb_backend *backend)
+{
+	free(backend);
+}
+
+/* From now on the tick is asked before an object is read. */
+static int
+let_tick_stop(git_repository *repository)
+{
+	git_odb *odb = NULL;
+	int result = git_repository_odb(&odb, repository);
+	if (result < 0)
+		return result;
+	git_odb_backend *backend = allocate(sizeof *backend);
+	git_odb_init_backend(backend, GIT_ODB_BACKEND_VERSION);
+	backend->read = refuse_once_stopped;
+	backend->free = free_backend;
+	result = git_odb_add_backend(odb, backend, ASKED_FIRST);
+	git_odb_free(odb);
+	return result;
 }
 
 static void
 on_checkout_progress(const char *path, size_t done, size_t total, void *data)
 {
 	(void)path, (void)data;
-	/* What it answers is asked again by on_checkout(). */
+	/* What it answers is asked again before the next file is read. */
 	if (!tick_tell(git_state.tick, (int64_t)done, (int64_t)total))
 		return;
 }
@@ -160,8 +190,6 @@ write_files(git_repository *repository, const git_commit *commit)
 	options.checkout_strategy = GIT_CHECKOUT_FORCE;
 	options.disable_filters = 1;
 	options.progress_cb = on_checkout_progress;
-	options.notify_flags = GIT_CHECKOUT_NOTIFY_UPDATED;
-	options.notify_cb = on_checkout;
 	int result = git_checkout_tree(repository, (const git_object *)commit, &options);
 	return result == 0 ? git_repository_set_head_detached(repository, git_commit_id(commit))
 	                   : result;
@@ -178,6 +206,8 @@ tree_check_out(const char *path, const char *commit, const struct tick *tick, st
 	if (result < 0)
 		return git_fail(result, FAILURE_SYSTEM, why, "cannot open %s", path);
 	result = git_oid_fromstr(&id, commit);
+	if (result == 0)
+		result = let_tick_stop(repository);
 	if (result == 0)
 		result = git_commit_lookup(&found, repository, &id);
 	if (result < 0)

@@ -130,14 +130,16 @@ make_tree(const struct template_wish *wish, const char *template, struct failure
 }
 
 /* *ret_fresh: it failed, if it did, with nothing that an earlier job left. A template that failed
- * is removed: what state it is in nobody knows. */
+ * is removed: what state it is in nobody knows. Who is stopped leaves that to the next job, which
+ * sees by the marks whether it is whole. */
 static bool
 try(const struct template_wish *wish, const char *template, bool *ret_fresh, struct failure *why)
 {
 	if (find_template(wish, template, ret_fresh, why) && bring_to_commit(wish, template, why)
 	    && make_tree(wish, template, why))
 		return true;
-	(void)!tree_remove(AT_FDCWD, template, NULL);
+	if (why->code != FAILURE_CANCELLED)
+		(void)!tree_remove(AT_FDCWD, template, NULL);
 	return false;
 }
 

@@ -101,6 +101,13 @@ def proxy(place):
         yield proxy
 
 
+@pytest.fixture
+def front(place):
+    """Between the workers and the dashboard."""
+    with FaultProxy("127.0.0.1", place.site.dashboard.port) as front:
+        yield front
+
+
 def claims(worker):
     """{name: claim}"""
     return {path.name: json.loads(path.read_text())
@@ -327,6 +334,25 @@ def test_a_kept_job_whose_runner_is_lost_is_run_again(place, kept):
     end_kept(place, worker, job, attempt=2)
 
 
+def test_a_kept_job_that_cannot_begin(place, kept, front):
+    """It is tried until it can, though nothing else happens."""
+    worker, job = kept
+    worker.kill()
+    front.fault(Reset(at="before headers"), path="register", times=None)
+    worker.configure(dashboard__url=front.endpoint)
+    worker.launch()
+    worker.wait_until(lambda status: (status.get("why") or "").startswith("not registered"), "why not")
+    jobs = worker.state / "jobs"
+    jobs.rename(worker.state / "old")
+    jobs.write_text("")
+    front.clear()
+    worker.log_has("the job could not be started")
+    jobs.unlink()
+    jobs.mkdir()
+    attempt = worker.wait_for_step("execute")["attempt"]
+    end_kept(place, worker, job, attempt)
+
+
 # ---- stopping ----
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
@@ -389,13 +415,6 @@ def test_sqs_is_away_when_the_job_ends(place, proxy):
     place.emptied()
     assert worker.wait_until_idle()["parked"] == 0
     assert place.starts(job) == 1
-
-
-@pytest.fixture
-def front(place):
-    """Between the workers and the dashboard."""
-    with FaultProxy("127.0.0.1", place.site.dashboard.port) as front:
-        yield front
 
 
 def job_that_nobody_hears_of(place, front):

@@ -155,8 +155,6 @@ manager_claim(struct manager *m)
 	intake_rest(&m->intake, &claim.job, &why);
 	if (!settle_release(&m->services, &claim, 0, true, &why))
 		log_failure(LEVEL_ERROR, &about, &why, "nor handed back: the next start will");
-	if (claim.kept)
-		intake_run_again(&m->intake, settings(m)->retry_delay);
 }
 
 static const char *

@@ -52,6 +52,14 @@ digest_update(struct digest *digest, const void *bytes, size_t length)
 	insist(EVP_DigestUpdate(digest->context, bytes, length) == 1);
 }
 
+struct digest *
+digest_copy(const struct digest *digest)
+{
+	struct digest *copy = digest_new();
+	insist(EVP_MD_CTX_copy_ex(copy->context, digest->context) == 1);
+	return copy;
+}
+
 void
 digest_finish(struct digest **digest, char ret_hex[SHA256_TEXT])
 {

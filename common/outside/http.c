@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "http_private.h"
 
@@ -165,12 +166,52 @@ set_form(struct transfer *transfer, const struct http_form_file *form)
 	curl_easy_setopt(transfer->easy, CURLOPT_MIMEPOST, transfer->form);
 }
 
+static size_t
+read_file(char *to, size_t size, size_t count, void *data)
+{
+	struct transfer *transfer = data;
+	curl_off_t left = transfer->body_length - transfer->read;
+	size_t wanted = size * count < (size_t)left ? size * count : (size_t)left;
+	ssize_t got = pread(transfer->file.fd, to, wanted, transfer->file.from + transfer->read);
+	if (got < 0 || (got == 0 && wanted > 0)) {
+		transfer->unreadable = got < 0 ? errno : ENODATA;
+		return CURL_READFUNC_ABORT;
+	}
+	transfer->read += got;
+	return (size_t)got;
+}
+
+/* For curl, which sends it anew when a kept connection turns out to be gone. */
+static int
+seek_file(void *data, curl_off_t offset, int origin)
+{
+	struct transfer *transfer = data;
+	(void)origin; /* is SEEK_SET (CURLOPT_SEEKFUNCTION(3)) */
+	transfer->read = offset;
+	return CURL_SEEKFUNC_OK;
+}
+
+static void
+set_file(struct transfer *transfer, const struct http_range *file)
+{
+	CURL *easy = transfer->easy;
+	transfer->file = *file;
+	curl_easy_setopt(easy, CURLOPT_POST, 1L);
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, transfer->body_length);
+	curl_easy_setopt(easy, CURLOPT_READFUNCTION, read_file);
+	curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, seek_file);
+	curl_easy_setopt(easy, CURLOPT_SEEKDATA, transfer);
+}
+
 static void
 set_body(struct transfer *transfer, const struct http_request *request)
 {
 	CURL *easy = transfer->easy;
 	if (request->form) {
 		set_form(transfer, request->form);
+	} else if (request->file) {
+		set_file(transfer, request->file);
 	} else if (request->body && request->body_stays) {
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
 		                 (curl_off_t)request->body_length);
@@ -267,7 +308,7 @@ transfer_init(struct transfer *transfer, const struct http_request *request,
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, &transfer->answer);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, write);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, data);
-	if (request->take || request->body_stays) {
+	if (request->take || request->body_stays || request->file) {
 		curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BULK_BUFFER);
 		curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 128 * 1024L);
 	}

@@ -110,6 +110,14 @@ http_call_answer(struct http_call *call)
 	return &call->transfer.answer;
 }
 
+int64_t
+http_call_sent(const struct http_call *call)
+{
+	curl_off_t sent = 0;
+	curl_easy_getinfo(call->transfer.easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	return sent;
+}
+
 void
 http_cancel(struct http_call **call)
 {

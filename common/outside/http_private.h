@@ -15,8 +15,10 @@ struct transfer {
 	char *name; /* "POST http://host/path" for messages: no password, no query */
 	int64_t stall_ms;
 	curl_off_t body_length; /* of the request; a form's is not known */
+	struct http_range file; /* where it is read, if so */
+	curl_off_t read;        /* of those bytes */
 	bool redirect_is_done;
-	int unreadable; /* errno, if the form's file could not be read */
+	int unreadable; /* errno, if a file to send could not be read */
 	struct http_answer answer;
 };
 

@@ -137,6 +137,12 @@ s3_expect(struct s3_call *call, int64_t bytes)
 	call->late += bytes / SLOWEST;
 }
 
+int64_t
+s3_sent(const struct s3_call *call)
+{
+	return call->http ? http_call_sent(call->http) : 0;
+}
+
 void
 s3_came_on(struct s3_call *call)
 {
@@ -401,6 +407,7 @@ begin(struct s3_call *call, const struct tick *tick, struct failure *why)
 	    .url = call->url,
 	    .headers = &headers,
 	    .body = request->body,
+	    .file = request->file,
 	    .body_length = request->length,
 	    .body_stays = true,
 	    .signature = &signature,

@@ -56,8 +56,9 @@ struct s3_request {
 	const char *query;              /* sorted and percent-encoded, "uploads="; or NULL */
 	const struct strings *headers;  /* or NULL */
 	const void *body;               /* must stay until the end; or NULL */
+	const struct http_range *file;  /* instead of it, and must stay as long; or NULL */
 	size_t length;
-	const char *sha256;   /* of the body; NULL: is computed */
+	const char *sha256;   /* of the body; NULL, but not of a file: is computed */
 	bool single;          /* ends with its first failure: see s3_turn() */
 	bool absence_is_fine; /* of a HEAD: 404 is not asked about, be it key or bucket */
 	bool fresh;           /* on a connection of its own */
@@ -84,6 +85,8 @@ const struct http_answer *s3_answer(const struct s3_call *call);
 /* The answer will bring so many bytes in all: it may take longer, 64 KiB a second at least. Bodies
  * that are sent are counted already. */
 void s3_expect(struct s3_call *call, int64_t bytes);
+/* Bytes of the body that have gone, at this try. */
+int64_t s3_sent(const struct s3_call *call);
 /* Something useful came: failures so far do not count any more. */
 void s3_came_on(struct s3_call *call);
 

@@ -6,7 +6,6 @@
 
 #include "s3_upload_private.h"
 
-#define SINGLE_LIMIT ((size_t)16 << 20) /* up to here an object goes as one PUT */
 /* Bytes between two looks at the connections; what was just read is hashed while it is still in the
  * processor's cache. */
 #define CHUNK       ((size_t)256 << 10)
@@ -38,12 +37,15 @@ s3_upload_begin(struct store *base, const char *key, const struct store_put *put
 	                             .replaces = copy_string(put->replaces),
 	                             .sha256 = copy_string(put->sha256),
 	                             .name = random_hex(16),
-	                             .digest = put->settled ? NULL : digest_new(),
+	                             .digest = digest_new(),
+	                             .file = {.fd = -1},
 	                             .part_size = (size_t)settings->part_size,
 	                             .concurrency = (size_t)settings->concurrency,
 	                             .slots = slots_for(settings)};
 	upload->multipart = (struct s3_multipart){.store = store, .key = upload->key};
 	upload->slot = allocate(upload->slots * sizeof *upload->slot);
+	for (size_t i = 0; i < upload->slots; i++)
+		upload->slot[i].upload = upload;
 	upload->memory = allocate_large(upload->slots * upload->part_size);
 	for (size_t i = 0; put->earlier && i < put->earlier->count; i++)
 		s3_multipart_abort_all(store, put->earlier->items[i]);
@@ -100,7 +102,8 @@ put_object(struct publishing *publishing, struct http_answer *ret_answer, struct
 	                                   .key = upload->key,
 	                                   .headers = &headers,
 	                                   .body = upload->filled ? upload->memory : NULL,
-	                                   .length = upload->filled,
+	                                   .file = upload->file.fd < 0 ? NULL : &upload->file,
+	                                   .length = (size_t)upload->size,
 	                                   .sha256 = upload->sha256,
 	                                   .single = true,
 	                                   .fresh = publishing->turns.fresh,
@@ -111,8 +114,8 @@ put_object(struct publishing *publishing, struct http_answer *ret_answer, struct
 
 /* ---- in parts ---- */
 
-static bool
-create(struct s3_upload *upload, struct failure *why)
+bool
+upload_create(struct s3_upload *upload, struct failure *why)
 {
 	scoped(strings_done) struct strings headers = STRINGS_INIT;
 	bool ours;
@@ -142,15 +145,28 @@ end_part(void *data, const struct http_answer *answer, const struct failure *why
 	struct slot *slot = data;
 	(void)answer;
 	slot->call = NULL;
+	slot->upload->gone += (int64_t)slot->length;
 	if (why && slot->upload->why.code == FAILURE_NONE)
 		failure_copy(&slot->upload->why, why);
 }
 
-/* Lets the parts go on; does not wait if `due` is past. */
+/* How much of a file has gone; a stream's writer tells what he likes. */
 static bool
-go_on(struct s3_upload *upload, int64_t due, struct failure *why)
+tell(void *data, int64_t done, int64_t total)
 {
-	if (!s3_work(upload->store->s3, due, upload_tick(upload), why))
+	const struct s3_upload *upload = data;
+	done = upload->gone;
+	for (size_t i = 0; i < upload->slots; i++)
+		done += upload->slot[i].call ? s3_sent(upload->slot[i].call) : 0;
+	return upload->file.fd < 0 ? tick_tell(upload_tick(upload), 0, total)
+	                           : tick_tell(upload_tick(upload), done, upload->size);
+}
+
+bool
+upload_go_on(struct s3_upload *upload, int64_t due, struct failure *why)
+{
+	const struct tick tick = {.tell = tell, .data = upload};
+	if (!s3_work(upload->store->s3, due, &tick, why))
 		return false;
 	if (upload->why.code == FAILURE_NONE)
 		return true;
@@ -164,9 +180,8 @@ is_free(const struct s3_upload *upload, size_t which)
 	return which < upload->slots && !upload->slot[which].call;
 }
 
-/* Waits until no more than `most` parts are under way. */
-static bool
-wait_for_parts(struct s3_upload *upload, size_t most, struct failure *why)
+bool
+upload_wait(struct s3_upload *upload, size_t most, struct failure *why)
 {
 	for (;;) {
 		size_t underway = 0;
@@ -174,36 +189,33 @@ wait_for_parts(struct s3_upload *upload, size_t most, struct failure *why)
 			underway += !is_free(upload, i);
 		if (underway <= most)
 			return true;
-		if (!go_on(upload, INT64_MAX, why))
+		if (!upload_go_on(upload, INT64_MAX, why))
 			return false;
 	}
 }
 
-static bool
-send_part(struct s3_upload *upload, size_t which, size_t length, struct failure *why)
+bool
+upload_send_part(struct slot *slot, struct failure *why)
 {
-	struct slot *slot = &upload->slot[which];
-	const char *bytes = upload->memory + which * upload->part_size;
+	struct s3_upload *upload = slot->upload;
 	struct strings *etags = &upload->multipart.etags;
-	char sha256[SHA256_TEXT];
 	if (etags->count == PARTS_LIMIT)
 		return fail(why, FAILURE_REJECTED,
 		            "%s is too large for %d parts: raise store.part-size", upload->key,
 		            PARTS_LIMIT);
-	if (!wait_for_parts(upload, upload->concurrency - 1, why))
+	if (!upload_wait(upload, upload->concurrency - 1, why))
 		return false;
-	digest_finish(&slot->digest, sha256);
 	strings_add(etags, "");
-	slot->upload = upload;
 	slot->number = etags->count;
 	scoped_free char *query = s3_multipart_query(&upload->multipart, slot->number);
 	const struct s3_request request = {.operation = "UploadPart",
 	                                   .method = "PUT",
 	                                   .key = upload->key,
 	                                   .query = query,
-	                                   .body = bytes,
-	                                   .length = length,
-	                                   .sha256 = sha256,
+	                                   .body = slot->bytes,
+	                                   .file = slot->bytes ? NULL : &slot->file,
+	                                   .length = slot->length,
+	                                   .sha256 = slot->sha256,
 	                                   .check = check_part,
 	                                   .data = slot,
 	                                   .done = end_part,
@@ -212,23 +224,33 @@ send_part(struct s3_upload *upload, size_t which, size_t length, struct failure 
 	return true;
 }
 
+/* A full slot, or the last one. */
+static bool
+send_slot(struct s3_upload *upload, size_t which, size_t length, struct failure *why)
+{
+	struct slot *slot = &upload->slot[which];
+	slot->bytes = upload->memory + which * upload->part_size;
+	slot->length = length;
+	digest_finish(&slot->digest, slot->sha256);
+	return upload_send_part(slot, why);
+}
+
 /* More than fits one PUT: what is there becomes the first parts. */
 static bool
 divide(struct s3_upload *upload, struct failure *why)
 {
-	if (!create(upload, why))
+	if (!upload_create(upload, why))
 		return false;
 	for (; upload->filled >= upload->part_size; upload->current++) {
-		if (!send_part(upload, upload->current, upload->part_size, why))
+		if (!send_slot(upload, upload->current, upload->part_size, why))
 			return false;
 		upload->filled -= upload->part_size;
 	}
 	return true;
 }
 
-/* Fewer parts are under way than there are slots. */
-static void
-find_slot(struct s3_upload *upload)
+void
+upload_find_slot(struct s3_upload *upload)
 {
 	upload->current = 0;
 	upload->filled = 0;
@@ -251,12 +273,12 @@ make_room(struct s3_upload *upload, char **ret_room, size_t *ret_length, struct 
 {
 	if (upload->filled == limit(upload)) {
 		bool sent = upload->multipart.id
-		                ? send_part(upload, upload->current, upload->filled, why)
+		                ? send_slot(upload, upload->current, upload->filled, why)
 		                : divide(upload, why);
 		if (!sent)
 			return false;
 		if (!is_free(upload, upload->current))
-			find_slot(upload);
+			upload_find_slot(upload);
 	}
 	size_t left = limit(upload) - upload->filled;
 	size_t of_slot = upload->part_size - upload->filled % upload->part_size;
@@ -274,8 +296,7 @@ hash(struct s3_upload *upload, const char *bytes, size_t length)
 	if (!slot->digest)
 		slot->digest = digest_new();
 	digest_update(slot->digest, bytes, length);
-	if (upload->digest)
-		digest_update(upload->digest, bytes, length);
+	digest_update(upload->digest, bytes, length);
 }
 
 static bool
@@ -284,7 +305,7 @@ add(struct s3_upload *upload, const char *bytes, size_t length, struct failure *
 	hash(upload, bytes, length);
 	upload->filled += length;
 	upload->size += (int64_t)length;
-	return !upload->multipart.id || go_on(upload, 0, why);
+	return !upload->multipart.id || upload_go_on(upload, 0, why);
 }
 
 bool
@@ -301,24 +322,6 @@ s3_upload_write(struct store_upload *base, const void *bytes, size_t length, str
 		if (!add(upload, to, room, why))
 			return false;
 	}
-	return true;
-}
-
-bool
-s3_upload_fill(struct store_upload *base, int fd, int64_t from, size_t *ret_length,
-               struct failure *why)
-{
-	struct s3_upload *upload = (struct s3_upload *)base;
-	size_t room = 0;
-	char *to = NULL;
-	if (!make_room(upload, &to, &room, why))
-		return false;
-	ssize_t got = pread(fd, to, room, from);
-	if (got < 0)
-		return fail_errno(why, "cannot read what is to be stored");
-	if (got > 0 && !add(upload, to, (size_t)got, why))
-		return false;
-	*ret_length = (size_t)got;
 	return true;
 }
 
@@ -339,9 +342,9 @@ complete(struct publishing *publishing, struct http_answer *ret_answer, struct f
 static bool
 send_rest(struct s3_upload *upload, struct failure *why)
 {
-	if (upload->filled > 0 && !send_part(upload, upload->current, upload->filled, why))
+	if (upload->filled > 0 && !send_slot(upload, upload->current, upload->filled, why))
 		return false;
-	return wait_for_parts(upload, 0, why) && go_on(upload, 0, why);
+	return upload_wait(upload, 0, why) && upload_go_on(upload, 0, why);
 }
 
 static bool

@@ -6,12 +6,20 @@
 #include "s3_multipart.h"
 #include "s3_upload.h"
 
+#define SINGLE_LIMIT ((size_t)16 << 20) /* up to here an object goes as one PUT */
+
 /* A part under way, or room for one. */
 struct slot {
 	struct s3_upload *upload;
 	struct s3_call *call;  /* NULL: free */
 	size_t number;         /* of the part, from 1 */
 	struct digest *digest; /* of what is in it, while it is filled */
+
+	/* The part's bytes. */
+	const char *bytes;      /* in memory; NULL: in the file */
+	struct http_range file; /* there */
+	size_t length;
+	char sha256[SHA256_TEXT];
 };
 
 struct s3_upload {
@@ -21,8 +29,10 @@ struct s3_upload {
 	bool once;
 	char *replaces, *sha256; /* or NULL */
 	char *name;              /* S3_META_UPLOAD */
-	struct digest *digest;   /* of the whole; NULL: sha256 is settled */
+	struct digest *digest;   /* of the whole; NULL: sha256 is it */
 	int64_t size;
+	struct http_range file; /* the whole; -1: a stream */
+	int64_t gone;           /* of a file: bytes of parts that are over */
 
 	char *memory; /* slots side by side */
 	size_t part_size, slots;
@@ -50,6 +60,17 @@ struct publishing {
 	bool (*ask)(struct publishing *publishing, struct http_answer *ret_answer,
 	            struct failure *why);
 };
+
+/* Begins the multipart upload. */
+bool must_check upload_create(struct s3_upload *upload, struct failure *why);
+/* Sends the slot's bytes as the next part, once fewer than upload->concurrency are under way. */
+bool must_check upload_send_part(struct slot *slot, struct failure *why);
+/* The next slot that is free becomes upload->current: there are more than parts under way. */
+void upload_find_slot(struct s3_upload *upload);
+/* Lets the parts go on; does not wait if `due` is past. */
+bool must_check upload_go_on(struct s3_upload *upload, int64_t due, struct failure *why);
+/* Waits until no more than `most` parts are under way. */
+bool must_check upload_wait(struct s3_upload *upload, size_t most, struct failure *why);
 
 void upload_add_metadata(const struct s3_upload *upload, struct strings *headers);
 /* If-Match or If-None-Match, where the server knows them. */

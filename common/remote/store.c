@@ -77,8 +77,8 @@ static const struct setting rows[] = {
      .max = (int64_t)1 << 30,
      .fixed = true,
      .help = "What is larger than 16MiB goes into the bucket in parts of this size, at most "
-             "10,000 of them. An upload takes (store.concurrency + 1) times as much memory, 16MiB "
-             "at least."},
+             "10,000 of them; a file, in parts of at least this size. A stream, such as a result, "
+             "takes (store.concurrency + 1) times as much memory, 16MiB at least."},
     {.name = "store.concurrency",
      .type = SETTING_NUMBER,
      .offset = AT(concurrency),
@@ -275,37 +275,21 @@ store_upload_drop(struct store_upload **upload)
 	*upload = NULL;
 }
 
-/* The next bytes of fd; *ret_length 0: none are left. */
-static bool
-copy_some(struct store_upload *upload, int fd, int64_t from, size_t *ret_length,
-          struct failure *why)
-{
-	const struct store_body *body = upload->store->body;
-	char block[65536];
-	if (body->fill)
-		return body->fill(upload, fd, from, ret_length, why);
-	ssize_t got = pread(fd, block, sizeof block, from);
-	if (got < 0)
-		return fail_errno(why, "cannot read what is to be stored");
-	*ret_length = (size_t)got;
-	return got == 0 || store_upload_write(upload, block, (size_t)got, why);
-}
-
 /* Writes all that fd holds to the upload. */
 static bool
 copy_in(struct store_upload *upload, int fd, const struct tick *tick, struct failure *why)
 {
+	char block[65536];
 	int64_t done = 0;
-	for (;;) {
-		size_t got = 0;
-		if (!copy_some(upload, fd, done, &got, why))
+	ssize_t got;
+	while ((got = pread(fd, block, sizeof block, done)) > 0) {
+		if (!store_upload_write(upload, block, (size_t)got, why))
 			return false;
-		if (got == 0)
-			return true;
-		done += (int64_t)got;
+		done += got;
 		if (!tick_tell(tick, done, 0))
 			return fail(why, FAILURE_CANCELLED, "stopped while storing");
 	}
+	return got == 0 || fail_errno(why, "cannot read what is to be stored");
 }
 
 /* A file that is stored, and what it was like before anything was read of it. */
@@ -315,53 +299,39 @@ struct file {
 };
 
 static bool
-check_unchanged(const struct file *file, const char *key, struct failure *why)
+is_unchanged(const struct file *file)
 {
 	const struct stat *before = &file->before;
 	struct stat now;
-	if (fstat(file->fd, &now) < 0)
-		return fail_errno(why, "cannot look at what is stored");
-	return (now.st_size == before->st_size
-	        && memcmp(&now.st_ctim, &before->st_ctim, sizeof now.st_ctim) == 0)
-	       || fail(why, FAILURE_HASH_MISMATCH, "%s was changed while it was stored", key);
+	return fstat(file->fd, &now) == 0 && now.st_size == before->st_size
+	       && memcmp(&now.st_ctim, &before->st_ctim, sizeof now.st_ctim) == 0;
 }
 
+/* Whatever the server makes of bytes that changed under way: that they did is the reason. */
 static bool
-send_file(struct store *store, const char *key, const struct file *file,
-          const struct store_put *put, struct store_object *ret_object, struct failure *why)
+send_file(struct store_upload *upload, const struct file *file, const char *key,
+          struct failure *why)
 {
-	scoped(store_upload_drop) struct store_upload *upload = NULL;
-	return store_upload_begin(store, key, put, &upload, why)
-	       && copy_in(upload, file->fd, &store->tick, why) && check_unchanged(file, key, why)
-	       && store_upload_finish(&upload, ret_object, why);
-}
-
-/* What is stored far away is announced with its hash, so that it is known when it is there. */
-static bool
-hash_and_send(struct store *store, const char *key, const struct file *file,
-              const struct store_put *put, struct store_object *ret_object, struct failure *why)
-{
-	char sha256[SHA256_TEXT];
-	struct store_put known = *put;
-	if (lseek(file->fd, 0, SEEK_SET) < 0)
-		return fail_errno(why, "cannot read what is to be stored");
-	if (!digest_fd(file->fd, &store->tick, sha256, why))
-		return false;
-	known.sha256 = sha256;
-	known.settled = true;
-	return send_file(store, key, file, &known, ret_object, why);
+	struct store *store = upload->store;
+	bool sent = store->body->send
+	                ? store->body->send(upload, file->fd, file->before.st_size, why)
+	                : copy_in(upload, file->fd, &store->tick, why);
+	if (is_unchanged(file) || (!sent && why->code == FAILURE_CANCELLED))
+		return sent;
+	return fail(why, FAILURE_HASH_MISMATCH, "%s was changed while it was stored", key);
 }
 
 static bool
 put_fd(struct store *store, const char *key, int fd, const struct store_put *put,
        struct store_object *ret_object, struct failure *why)
 {
+	scoped(store_upload_drop) struct store_upload *upload = NULL;
 	struct file file = {.fd = fd};
 	if (fstat(fd, &file.before) < 0)
 		return fail_errno(why, "cannot look at what is to be stored");
-	if (put->sha256 || store->body->local)
-		return send_file(store, key, &file, put, ret_object, why);
-	return hash_and_send(store, key, &file, put, ret_object, why);
+	return store_upload_begin(store, key, put, &upload, why)
+	       && send_file(upload, &file, key, why)
+	       && store_upload_finish(&upload, ret_object, why);
 }
 
 bool

@@ -16,6 +16,8 @@
 struct digest;
 struct digest *digest_new(void);
 void digest_update(struct digest *digest, const void *bytes, size_t length);
+/* Of what was hashed so far; the other goes on. */
+struct digest *digest_copy(const struct digest *digest);
 void digest_finish(struct digest **digest, char ret_hex[SHA256_TEXT]);
 /* For scoped(): given up unfinished. */
 void digest_drop(struct digest **digest);

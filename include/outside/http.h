@@ -40,6 +40,12 @@ struct http_form_file {
 	const char *path;
 };
 
+/* Bytes of a file, from there on. */
+struct http_range {
+	int fd;
+	int64_t from;
+};
+
 /* Signs the request with AWS Signature Version 4 (AWS General Reference, "Signing AWS API
  * requests"). For S3 the caller sets the header x-amz-content-sha256, writes path and query
  * percent-encoded with upper-case hex, the query sorted, and parameters without a value as "name=".
@@ -60,6 +66,9 @@ struct http_request {
 	const char *url;
 	const struct strings *headers; /* "Name: value"; or NULL */
 	const void *body;              /* NULL with a POST or PUT: Content-Length: 0 */
+	const struct http_range
+	    *file; /* instead of it, body_length bytes that are read as they
+	              go; or NULL. Ends that come too early are FAILURE_SYSTEM */
 	size_t body_length;
 	bool body_stays; /* stays where it is until the request ended; otherwise it is copied */
 	const struct http_form_file *form;      /* instead of a body, or NULL */
@@ -115,6 +124,8 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
                              http_done *done, void *data);
 /* Status and headers as far as they have come; for a take, which comes after them. */
 const struct http_answer *http_call_answer(struct http_call *call);
+/* Bytes of the body that have gone. */
+int64_t http_call_sent(const struct http_call *call);
 /* done is not called any more. *call becomes NULL; NULL is fine. */
 void http_cancel(struct http_call **call);
 /*

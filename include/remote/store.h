@@ -53,7 +53,6 @@ struct store_put {
 	                         by now, where the store can tell; NULL or "": whatever it holds */
 	const char
 	    *sha256; /* what the bytes hash to, where it is known before; checked; NULL otherwise */
-	bool settled; /* sha256 was made of these very bytes just now: it needs no second look */
 	const struct strings *earlier; /* keys of attempts that are over: uploads of them that were
 	                                  begun and not finished are ended; or NULL */
 };

@@ -25,10 +25,9 @@ struct store_body {
 	              struct store_upload **ret, struct failure *why);
 	bool (*write)(struct store_upload *upload, const void *bytes, size_t length,
 	              struct failure *why);
-	/* The next bytes of fd, from there, as if written, with fewer copies: how many; 0: none are
-	 * left. NULL: there is no such way. */
-	bool (*fill)(struct store_upload *upload, int fd, int64_t from, size_t *ret_length,
-	             struct failure *why);
+	/* Instead of writing: the upload is `size` bytes of the file fd, which stays open until it
+	 * is finished. NULL: there is no such way. */
+	bool (*send)(struct store_upload *upload, int fd, int64_t size, struct failure *why);
 	bool (*finish)(struct store_upload *upload, struct store_object *ret_object,
 	               struct failure *why);
 	void (*drop)(struct store_upload *upload); /* frees it, finished or not */

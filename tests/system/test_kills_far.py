@@ -24,7 +24,7 @@ RUN = {"run.java": "/bin/sh",
        "run.jvm-options": ["-c", "printf '<alloy>\\nfound\\n' >alloy_solutions_1.xml; . \"$3\""],
        "cache-size": "30"}  # two jars
 SMALL = "echo $$ >out"
-LARGE = "dd if=/dev/urandom of=out bs=1M count=17 status=none"  # nothing makes it smaller: 4 parts
+LARGE = "dd if=/dev/urandom of=out bs=1M count=17 status=none"  # nothing makes it smaller: 3 parts or more
 SLOW = "sleep 1.2"  # more than a third of a lease
 SLOWER = "sleep 2.7"  # more than two thirds
 
@@ -34,7 +34,7 @@ UPLOAD = [
     Place("runner", "send POST *[?]uploads=*", 1, LARGE),  # before there is an upload
     Place("runner", "send PUT *partNumber=1&*", 1, LARGE),
     Place("runner", "send PUT *partNumber=2&*", 1, LARGE),
-    Place("runner", "send PUT *partNumber=4&*", 1, LARGE),
+    Place("runner", "send PUT *partNumber=3&*", 1, LARGE),
     Place("runner", "send POST *[?]uploadId=*", 1, LARGE),  # before it is completed
 ]
 OUTCOME = [

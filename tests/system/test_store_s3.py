@@ -18,7 +18,7 @@ from fault_proxy import (FaultProxy, FlipBit, Refuse, Reply, Reset, Stall, Trick
 from programs import BUILD, DEADLINE, wait_for
 
 MIB = 1 << 20
-SMALL, LARGE = os.urandom(MIB + 7), os.urandom(17 * MIB + 7)  # one PUT, and four parts of 5 MiB
+SMALL, LARGE = os.urandom(MIB + 7), os.urandom(17 * MIB + 7)  # one PUT, and in parts
 
 
 class Store:
@@ -124,6 +124,16 @@ def test_what_goes_in_comes_out(store, size):
         assert store.get(f"results/{name}") == (content, None)
 
 
+def hashes_of(parts):
+    return sorted((part.sent, part.headers["x-amz-content-sha256"]) for part in parts)
+
+
+def hashes_of_parts(content, *edges):
+    edges = [0, *edges, len(content)]
+    parts = [content[start:end] for start, end in itertools.pairwise(edges)]
+    return sorted((len(part), sha256(part)) for part in parts)
+
+
 @in_either_style
 def test_what_goes_as_one_and_what_in_parts(store):
     store.put("a", SMALL)
@@ -131,13 +141,14 @@ def test_what_goes_as_one_and_what_in_parts(store):
     assert store.metadata("a")["x-amz-meta-sha256"] == sha256(SMALL)
     store.put("b", LARGE)
     parts = store.proxy.requests("PUT", "partNumber=")
-    assert sorted(part.sent for part in parts) == [2 * MIB + 7, 5 * MIB, 5 * MIB, 5 * MIB]
     # Each with its own hash, which the server checks.
-    hashes = {part.headers["x-amz-content-sha256"] for part in parts}
-    assert {sha256(LARGE[at:at + 5 * MIB]) for at in range(0, len(LARGE), 5 * MIB)} == hashes
+    assert hashes_of(parts) == hashes_of_parts(LARGE, 10 * MIB, 15 * MIB)
     assert store.metadata("b")["x-amz-meta-sha256"] == sha256(LARGE)
     # What a stream hashes to is known only when its metadata has gone.
+    before = len(store.proxy.requests("PUT", "partNumber="))
     store.put_stream("c", LARGE)
+    parts = store.proxy.requests("PUT", "partNumber=")[before:]
+    assert hashes_of(parts) == hashes_of_parts(LARGE, 5 * MIB, 10 * MIB, 15 * MIB)
     assert store.metadata("c")["x-amz-meta-sha256"] is None
 
 
@@ -145,10 +156,11 @@ def test_what_goes_as_one_and_what_in_parts(store):
 def test_parts_of_every_size_and_number(store, concurrency, size):
     store.configure(concurrency=concurrency, part_size=size)
     content = os.urandom(41 * MIB)
-    assert store.put_stream("a", content)[1] is None
-    assert store.stored("a") == content
-    parts = store.proxy.requests("PUT", "partNumber=")
-    assert 1 <= len({part.connection for part in parts}) <= concurrency
+    for name, put in ("file", store.put), ("a", store.put_stream):
+        assert put(name, content)[1] is None
+        assert store.stored(name) == content
+        parts = store.proxy.requests("PUT", rf"/{name}\?partNumber=")
+        assert 1 <= len({part.connection for part in parts}) <= concurrency
     assert store.put_stream("b", content[:16 * MIB])[1] is None
     assert store.stored("b") == content[:16 * MIB]
     assert len(store.proxy.requests("PUT", "/b")) == 1
@@ -209,7 +221,7 @@ def test_servers_without_conditions(store, kind, content):
 
 # ---- faults that pass ----
 
-SHORT = os.urandom(16 * MIB + 7)  # in four parts, one at a time
+SHORT = os.urandom(16 * MIB + 7)  # in parts, one at a time
 
 
 def faults_of(of, kinds, places):
@@ -416,6 +428,18 @@ def test_a_part_that_fails_for_good_ends_the_upload(store):
     assert store.stored("a") is None
 
 
+def test_a_file_that_changes_while_it_goes(store):
+    rule = store.proxy.fault(Reply(status=503), method="PUT", path="partNumber=3", times=None)
+    path = store.file(LARGE)
+    process = store.start("put", "a", path)
+    wait_for(lambda: rule.applied, "the last part")
+    with open(path, "ab") as file:
+        file.write(b"more")
+    store.proxy.clear()
+    assert "[hash-mismatch]" in process.communicate(timeout=DEADLINE)[1]
+    assert store.stored("a") is None
+
+
 # ---- stopped ----
 
 def parts_under_way(store):
@@ -426,7 +450,7 @@ def test_a_stopped_upload_leaves_nothing(store):
     store.configure(stall_timeout="60s")
     store.proxy.fault(Stall(at="before headers"), method="PUT", path="partNumber=3")
     process = store.start("put", "a", store.file(LARGE))
-    wait_for(lambda: len(parts_under_way(store)) == 4, "the parts")
+    wait_for(lambda: len(parts_under_way(store)) == 3, "the parts")
     process.send_signal(signal.SIGTERM)
     assert process.wait(DEADLINE) == 75
     assert "[cancelled]" in process.communicate()[1]
@@ -453,7 +477,7 @@ def test_the_winner_ends_what_a_killed_writer_began(store):
     store.configure(stall_timeout="60s")
     store.proxy.fault(Stall(at="before headers"), method="PUT", path="partNumber=3")
     killed = store.start("put", "a", store.file(LARGE))
-    wait_for(lambda: len(parts_under_way(store)) == 4, "the parts")
+    wait_for(lambda: len(parts_under_way(store)) == 3, "the parts")
     killed.kill()
     killed.communicate()
     assert store.uploads()
@@ -463,7 +487,7 @@ def test_the_winner_ends_what_a_killed_writer_began(store):
 
 def test_who_loses_while_its_parts_go(store):
     """Its upload is gone when its last part comes: the winner ended it."""
-    rule = store.proxy.fault(Reply(status=503), method="PUT", path="partNumber=4", times=None)
+    rule = store.proxy.fault(Reply(status=503), method="PUT", path="partNumber=3", times=None)
     slow = store.start("put", "a", store.file(LARGE))
     wait_for(lambda: rule.applied, "the loser's last part")
     winner = pathlib.Path(store.directory / "winner")

@@ -31,9 +31,13 @@ hashes_in_parts(void **state)
 	digest_update(digest, "a", 1);
 	digest_update(digest, "", 0);
 	digest_update(digest, "bc", 2);
-	digest_finish(&digest, hex);
-	assert_null(digest);
+	struct digest *copy = digest_copy(digest);
+	digest_update(digest, "d", 1);
+	digest_finish(&copy, hex);
+	assert_null(copy);
 	assert_string_equal(hex, ABC);
+	digest_finish(&digest, hex);
+	assert_string_not_equal(hex, ABC);
 	scoped(digest_drop) struct digest *given_up = digest_new();
 	digest_update(given_up, "x", 1);
 }

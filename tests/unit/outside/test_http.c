@@ -219,6 +219,41 @@ no_body_has_a_length_too(void **state)
 }
 
 static void
+ask_with_file(size_t length, struct got *got, struct server *server)
+{
+	struct scripted script = {.bytes = OK_ANSWER("0", "")};
+	scoped_fd int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	assert_true(write_all(fd, "0123456789", 10, NULL));
+	const struct http_range file = {.fd = fd, .from = 3};
+	struct http_request request = {.method = "PUT", .file = &file, .body_length = length};
+	ask_server(&script, &request, got, server);
+}
+
+static void
+a_body_is_read_from_a_file(void **state)
+{
+	(void)state;
+	scoped(got_done) struct got got;
+	scoped(server_done) struct server server;
+	ask_with_file(5, &got, &server);
+	assert_int_equal(got.status, 200);
+	assert_true(request_has(&server, 0, "PUT "));
+	assert_true(request_has(&server, 0, "\r\nContent-Length: 5\r\n"));
+	assert_string_equal(body_of(&server, 0), "34567");
+}
+
+static void
+a_file_that_is_too_short_fails(void **state)
+{
+	(void)state;
+	scoped(got_done) struct got got;
+	scoped(server_done) struct server server;
+	ask_with_file(8, &got, &server);
+	assert_false(got.answered);
+	assert_int_equal(got.why.code, FAILURE_SYSTEM);
+}
+
+static void
 a_form_holds_its_file(void **state)
 {
 	(void)state;
@@ -543,6 +578,8 @@ main(void)
 	    cmocka_unit_test(a_request_is_what_was_asked),
 	    cmocka_unit_test(a_long_body_goes_out_without_expect),
 	    cmocka_unit_test(no_body_has_a_length_too),
+	    cmocka_unit_test(a_body_is_read_from_a_file),
+	    cmocka_unit_test(a_file_that_is_too_short_fails),
 	    cmocka_unit_test(a_form_holds_its_file),
 	    cmocka_unit_test(a_form_without_its_file_fails),
 	    cmocka_unit_test(headers_are_read),

@@ -67,6 +67,37 @@ def test_heartbeat_of_a_worker_that_does_not_exist(dashboard, worker):
         assert answer.text == "400 - Bad request: worker does not exist"
 
 
+def test_a_state_changes_only_with_the_job(dashboard):
+    dashboard.push(SHA)
+    dashboard.post("/workers/register", {"hostname": "vm"})
+    dashboard.sql("UPDATE workers SET last_state_change = 1, last_heartbeat = 1")
+    dashboard.post("/workers/1/heartbeat", {"job_id": None})
+    idle = dashboard.sql("SELECT * FROM workers")[0]
+    assert idle["last_state_change"] == 1 and idle["last_heartbeat"] > 1
+    dashboard.post("/workers/1/heartbeat", {"job_id": 1})
+    assert dashboard.sql("SELECT * FROM workers")[0]["last_state_change"] > 1
+
+
+def test_workers_of_yesterday_are_forgotten(dashboard):
+    for name in "old", "young", "new":
+        if name == "new":
+            dashboard.sql("UPDATE workers SET last_heartbeat = last_heartbeat - ? * (id = 1)", 86400 * 1000)
+        dashboard.post("/workers/register", {"hostname": name})
+    assert [row["hostname"] for row in dashboard.sql("SELECT * FROM workers")] == ["young", "new"]
+
+
+def test_a_run_gets_the_jar_of_the_latest_good_build(dashboard):
+    model = dashboard.add_model("m", ci=False)
+    for jar in "first", "second":
+        dashboard.push(SHA) if jar == "first" else dashboard.post("/commits/1/build")
+        message = dashboard.receive("build")
+        job = re.search(r":job_id: (\d+)", message["body"])[1]
+        dashboard.post(f"/jobs/{job}/finish", {"secret_key": message["message_id"], "return_code": 0,
+                                               "result_s3_key": f"builds/{jar}.jar"})
+    assert dashboard.post(f"/models/{model}/run").status == 303
+    assert ":jar_file_key: builds/second.jar" in dashboard.receive("performance")["body"]
+
+
 def test_heartbeat_with_job(dashboard):
     dashboard.push(SHA)
     dashboard.post("/workers/register", {"hostname": "vm", "kind": "build", "version": "0.1.0"})
@@ -516,9 +547,12 @@ def test_password_is_needed_where_others_can_reach_it(tmp_path):
     ("listen: nowhere\n", "listen: 'nowhere'"),
     ("listen: example.org:80\n", "no numeric address"),
     ("username: 'a:b'\n", "colon"),
+    ("hook-secret-file: SECRET\n", "must not hold a slash"),
     ("password-file: /nonexistent\n", "password-file: ")])
 def test_wrong_configuration(tmp_path, text, said):
-    (tmp_path / "c.yaml").write_text(text)
+    (tmp_path / "secret").write_text("a/b\n")
+    (tmp_path / "secret").chmod(0o600)
+    (tmp_path / "c.yaml").write_text(text.replace("SECRET", f"{tmp_path}/secret"))
     for verb in ("check-config", "serve"):
         ended = run("--config", tmp_path / "c.yaml", "--data", tmp_path / "d", verb)
         assert ended.returncode == 78 and said in ended.stderr, ended.stderr

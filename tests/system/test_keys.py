@@ -227,13 +227,17 @@ def test_keys_that_are_replaced_while_a_job_runs(new_site, jar, archive, s3_serv
                                        "store.endpoint": s3_proxy.endpoint}).start()
     s3_proxy.fault(s3_error(403, "ExpiredToken"), method="PUT", path="/results/", times=None)
     job = site.request_run(site.add_model("model", archive(), ci=False))
-    wait_for(lambda: s3_proxy.requests("PUT", "/results/"), "a refused upload")
+
+    def tokens():
+        return [record.headers["x-amz-security-token"]
+                for record in s3_proxy.requests("PUT", "/results/")]
+
+    wait_for(lambda: "first" in tokens(), "a refused upload")
     token.write_text("second")
+    wait_for(lambda: "second" in tokens(), "an upload with the new keys")
     s3_proxy.clear()
     assert site.wait_for_job(id=job)["correct"] == 1
-    tokens = [record.headers["x-amz-security-token"]
-              for record in s3_proxy.requests("PUT", "/results/")]
-    assert (tokens[0], tokens[-1]) == ("first", "second")
+    assert tokens() == sorted(tokens())
     assert "first" not in worker.log() and "second" not in worker.log()
 
 

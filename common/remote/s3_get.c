@@ -12,7 +12,7 @@
 #include "base/units.h"
 
 #define FIRST    ((int64_t)32 << 20) /* bytes of the first range: all of most objects */
-#define RANGE    ((int64_t)8 << 20)  /* of the others, while they are not too many: */
+#define RANGE    ((int64_t)16 << 20) /* of the others, while they are not too many: */
 #define PIECES   4096
 #define CHUNK    ((size_t)256 << 10)  /* hashed between two looks at the connections */
 #define RESTARTS 3                    /* for an object that changes while it is read */
@@ -153,6 +153,8 @@ divide(struct getting *getting)
 	size_t more = (size_t)((size - getting->first.end + range - 1) / range);
 	getting->others = allocate(more * sizeof *getting->others);
 	getting->count = 1 + more;
+	/* Writing costs a third less where the blocks are there; where that cannot be, no more. */
+	fallocate(getting->fd, FALLOC_FL_KEEP_SIZE, getting->base, size);
 	for (size_t i = 0; i < more; i++) {
 		int64_t from = getting->first.end + (int64_t)i * range;
 		getting->others[i] = (struct piece){

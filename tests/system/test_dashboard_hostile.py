@@ -1,7 +1,9 @@
 """moolloy-dashboard under requests that are odd, wrong, huge or broken off."""
 import itertools
+import json
 import os
 import socket
+import urllib.parse
 
 import pytest
 
@@ -158,6 +160,24 @@ def test_form_bombs(dashboard, body):
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     assert dashboard.post("/repo/post_commit/x", body, form).status == 400
     assert is_alive(dashboard)
+
+
+@pytest.mark.parametrize("before, status", [(63, 200), (64, 400)])
+def test_no_form_has_more_than_64_fields(dashboard, before, status):
+    payload = urllib.parse.quote(json.dumps({"commits": []}))
+    body = "".join(f"f{i}=1&" for i in range(before)) + f"payload={payload}"
+    assert dashboard.post("/repo/post_commit/x", body.encode(),
+                          {"Content-Type": "application/x-www-form-urlencoded"}).status == status
+
+
+@pytest.mark.parametrize("kib, status", [(60, 303), (70, 400)])
+def test_fields_beside_a_file_are_small(dashboard, kib, status):
+    model = dashboard.add_model("m", None)
+    body = (b'--edge\r\nContent-Disposition: form-data; name="more"\r\n\r\n' + b"x" * (kib << 10)
+            + b'\r\n--edge\r\nContent-Disposition: form-data; name="file"; filename="m.tar.bz2"\r\n'
+              b"\r\nBZh9\r\n--edge--\r\n")
+    assert dashboard.post(f"/models/{model}/upload", body,
+                          {"Content-Type": "multipart/form-data; boundary=edge"}).status == status
 
 
 @pytest.mark.parametrize("kind", [

@@ -154,7 +154,7 @@ def test_what_goes_as_one_and_what_in_parts(store):
 
 @pytest.mark.parametrize("concurrency, size", [(1, "5MiB"), (2, "9MiB"), (16, "5MiB"), (1, "64MiB")])
 def test_parts_of_every_size_and_number(store, concurrency, size):
-    store.configure(concurrency=concurrency, part_size=size)
+    store.configure(concurrency=concurrency, part_size=size, stall_timeout="60s")
     content = os.urandom(41 * MIB)
     for name, put in ("file", store.put), ("a", store.put_stream):
         assert put(name, content)[1] is None

@@ -125,6 +125,7 @@ $(eval $(call unit_rules,dashboard,$(filter-out %/main.o,$(call objects,src/dash
 check: deps
 	@$(MAKE) --no-print-directory all check-unit check-system
 
+check-unit: export LSAN_OPTIONS = suppressions=$(CURDIR)/tests/fixtures/leaks.txt:print_suppressions=0
 check-unit: $(UNIT_TESTS)
 	@failed=; for t in $^; do $$t >$$t.log 2>&1 || { cat $$t.log; failed="$$failed $$t"; }; done; \
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }; \

@@ -10,7 +10,7 @@ import subprocess
 from programs import BUILD, DEADLINE, wait_for
 
 # Under LeakSanitizer: what is not ours.
-LEAKS = f"suppressions={pathlib.Path(__file__).resolve().parent / 'leaks.txt'}:print_suppressions=0"
+LEAKS = f"suppressions={pathlib.Path(__file__).resolve().parents[1] / 'fixtures/leaks.txt'}:print_suppressions=0"
 MARK = "MOOLLOY_TEST"  # in the environment of every worker and runner: whose they are
 
 

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/backoff.h"
+#include "base/clock.h"
 #include "base/files.h"
 #include "outside/archive.h"
 #include "outside/json.h"
@@ -204,8 +206,8 @@ write_results(struct run_job *job, struct store_upload *upload)
 	       && archive_finish(&writer, &job->why);
 }
 
-bool
-package_results(struct run_job *job)
+static bool
+store_results(struct run_job *job)
 {
 	scoped(store_upload_drop) struct store_upload *upload = NULL;
 	scoped(strings_done) struct strings earlier = STRINGS_INIT;
@@ -219,5 +221,33 @@ package_results(struct run_job *job)
 		return false;
 	job->outcome->result_key = take_pointer(&key);
 	job->outcome->result_sha256 = copy_string(object.sha256);
+	return true;
+}
+
+/* A run that is handed back is run again, somewhere: waiting is worth as much time as it took. */
+static bool
+rest(struct run_job *job, int64_t end, struct backoff *backoff)
+{
+	const struct tick tick = steps_tick(job->steps, "bytes");
+	int64_t ms = backoff_next(backoff);
+	if (!job->why.retryable || clock_ms() + ms > end)
+		return false;
+	tick_trouble(&tick, &job->why, ms);
+	if (!tick_rest(&tick, ms))
+		return fail(&job->why, FAILURE_CANCELLED, "stopped while the store was waited for");
+	failure_clear(&job->why);
+	return true;
+}
+
+bool
+package_results(struct run_job *job)
+{
+	const struct tick tick = steps_tick(job->steps, "bytes");
+	struct backoff backoff = BACKOFF_INIT;
+	int64_t end = clock_ms() + (int64_t)(job->result.wall_seconds * 1000);
+	while (!store_results(job))
+		if (!rest(job, end, &backoff))
+			return false;
+	tick_trouble(&tick, NULL, 0);
 	return true;
 }

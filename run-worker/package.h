@@ -12,7 +12,8 @@ bool must_check package_model(struct run_job *job);
 /*
  * model/, run/, hostname, manifest.json and comparison.json, streamed into the store as
  * results/<job>-<attempt>.tar.<...>: no copy of the tarball is ever on disk. The outcome gets its
- * key and SHA-256.
+ * key and SHA-256. While the store cannot take it (a failure that is retryable) it is tried again,
+ * for as long as the run took.
  */
 bool must_check package_results(struct run_job *job);
 

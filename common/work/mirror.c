@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -124,9 +123,7 @@ mark_used(const char *entry)
 static bool
 wait_a_little(const struct mirror_wish *wish, struct failure *why)
 {
-	const struct timespec slice = {.tv_nsec = LOCK_SLICE * 1000000};
-	nanosleep(&slice, NULL);
-	return tick_tell(wish->tick, 0, 0)
+	return tick_rest(wish->tick, LOCK_SLICE)
 	       || fail(why, FAILURE_CANCELLED, "stopped while waiting for another worker's fetch");
 }
 

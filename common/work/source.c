@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/backoff.h"
 #include "base/clock.h"
@@ -186,13 +185,10 @@ static bool
 rest(const struct source *source, const struct source_repository *repository, int64_t ms,
      struct failure *why)
 {
-	const struct timespec slice = {.tv_nsec = 50 * 1000000};
-	int64_t until = clock_ms() + ms;
 	struct watch watch = {0};
+	const struct tick tick = {.tell = tell_in_time, .data = &watch};
 	begin_watch(source, repository, &watch);
-	bool go_on = true;
-	while ((go_on = tell_in_time(&watch, 0, 0)) && clock_ms() < until)
-		nanosleep(&slice, NULL);
+	bool go_on = tick_rest(&tick, ms);
 	end_watch(source);
 	if (go_on)
 		return true;

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -43,12 +42,10 @@ open_lock(const char *state_directory, int *ret_fd, struct failure *why)
 static bool
 lock_templates(const struct template_wish *wish, int *ret_fd, struct failure *why)
 {
-	const struct timespec slice = {.tv_nsec = LOCK_SLICE * 1000000};
 	if (!open_lock(wish->state_directory, ret_fd, why))
 		return false;
 	while (flock(*ret_fd, LOCK_EX | LOCK_NB) < 0) {
-		nanosleep(&slice, NULL);
-		if (!tick_tell(wish->tick, 0, 0))
+		if (!tick_rest(wish->tick, LOCK_SLICE))
 			return fail(why, FAILURE_CANCELLED,
 			            "stopped while waiting for another job's checkout");
 	}

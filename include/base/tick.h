@@ -35,4 +35,7 @@ tick_trouble(const struct tick *tick, const struct failure *why, int64_t wait)
 		tick->trouble(tick->data, why, wait);
 }
 
+/* Waits, and lives: false, as soon as it should stop. ms: none is fine. */
+bool tick_rest(const struct tick *tick, int64_t ms);
+
 #endif

@@ -2,6 +2,7 @@
 import re
 import subprocess
 
+import models
 from fault_proxy import Reset, s3_error
 from programs import BUILD
 
@@ -38,3 +39,18 @@ def test_a_store_that_is_busy_for_a_moment(new_site, s3_proxy, jar, archive):
     assert re.search(r"fetch-jar: GetObject builds/\w+\.jar in bucket moolloy: 503 SlowDown: .*; tried "
                      r"again in \d+ ms \[server\]", log)
     assert "fetch-jar: the store works again, after " in log
+
+
+def test_results_are_worth_waiting_for(new_site, s3_proxy, jar, archive):
+    """Where a job would be handed back, a run waits for as long as it took: it has its results."""
+    site = new_site(store="s3", workers=["run"], run={"store.endpoint": s3_proxy.endpoint})
+    site.add_built_commit(jar)
+    s3_proxy.fault(s3_error(403, "AccessDenied"), method="PUT", path="/results/", times=None)
+    job = site.request_run(site.add_model("model", archive(models.misbehaving("delay 8")), ci=False))
+    site.run_worker.log_has("package: PutObject results/2-1.tar.zst in bucket moolloy: 403 AccessDenied")
+    s3_proxy.clear()
+    done = site.wait_for_job(id=job)
+    assert (done["correct"], done["attempt"]) == (1, 1)
+    log = site.run_worker.log()
+    assert re.search(r"package: PutObject .*; tried again in \d+ m?s \[access-denied\]", log)
+    assert "package: the store works again, after " in log

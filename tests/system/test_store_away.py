@@ -54,3 +54,16 @@ def test_results_are_worth_waiting_for(new_site, s3_proxy, jar, archive):
     log = site.run_worker.log()
     assert re.search(r"package: PutObject .*; tried again in \d+ m?s \[access-denied\]", log)
     assert "package: the store works again, after " in log
+
+
+def test_results_are_not_waited_for_longer_than_a_run(new_site, s3_proxy, jar, archive):
+    """The job goes back, and is run again when the store may take results."""
+    site = new_site(store="s3", workers=["run"], run={"store.endpoint": s3_proxy.endpoint,
+                                                      "retry-delay": "1s"})
+    site.add_built_commit(jar)
+    s3_proxy.fault(s3_error(403, "AccessDenied"), method="PUT", path="/results/", times=None)
+    job = site.request_run(site.add_model("model", archive(), ci=False))
+    site.run_worker.log_has("no job is claimed: the next would fail as job 2.1 did")
+    s3_proxy.clear()
+    assert site.wait_for_job(id=job)["correct"] == 1
+    assert site.run_worker.log().count("execute: done in") > 1

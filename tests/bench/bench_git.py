@@ -143,12 +143,12 @@ class Server(http.server.ThreadingHTTPServer):
 
 # ---- the figures ----
 
-def run(command, stdin=None):
+def run(command, stdin=None, **environment):
     start = time.monotonic()
     process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True,
-                               env={"PATH": os.environ["PATH"], "HOME": os.devnull, "TMPDIR": memory() or tempfile.gettempdir(),
-                                    "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"})
+                               env={"PATH": os.environ["PATH"], "HOME": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
+                                    "GIT_TERMINAL_PROMPT": "0", **environment})
     process.stdin.write(stdin or "")
     process.stdin.close()
     errors = []
@@ -221,7 +221,8 @@ class Bench:
             "state-directory": str(self.directory / name / "state"),
             "cache-directory": str(self.directory / name / "cache"), "disk.free-bytes": "1MiB"}))
         job = json.dumps({"id": "1", "attempt": 1, "type": "build", "commit": commit})
-        cost = run([self.build / "moolloy-build-worker", "--config", config, "run-job"], job)
+        cost = run([self.build / "moolloy-build-worker", "--config", config, "run-job"], job,
+                   TMPDIR=str(self.directory))  # where it leaves the job's directory
         return cost, json.loads(cost.output)["timings"]
 
     def fresh_clone(self):

@@ -150,23 +150,31 @@ end_part(void *data, const struct http_answer *answer, const struct failure *why
 		failure_copy(&slot->upload->why, why);
 }
 
-/* How much of a file has gone; a stream's writer tells what he likes. */
+/* How much of a file has gone. */
 static bool
 tell(void *data, int64_t done, int64_t total)
 {
 	const struct s3_upload *upload = data;
+	(void)total;
 	done = upload->gone;
 	for (size_t i = 0; i < upload->slots; i++)
 		done += upload->slot[i].call ? s3_sent(upload->slot[i].call) : 0;
-	return upload->file.fd < 0 ? tick_tell(upload_tick(upload), 0, total)
-	                           : tick_tell(upload_tick(upload), done, upload->size);
+	return tick_tell(upload_tick(upload), done, upload->size);
+}
+
+static void
+tell_trouble(void *data, const struct failure *why, int64_t wait)
+{
+	tick_trouble(upload_tick(data), why, wait);
 }
 
 bool
 upload_go_on(struct s3_upload *upload, int64_t due, struct failure *why)
 {
-	const struct tick tick = {.tell = tell, .data = upload};
-	if (!s3_work(upload->store->s3, due, &tick, why))
+	const struct tick of_file = {.tell = tell, .trouble = tell_trouble, .data = upload};
+	/* A stream's writer tells what he likes. */
+	const struct tick *tick = upload->file.fd < 0 ? upload_tick(upload) : &of_file;
+	if (!s3_work(upload->store->s3, due, tick, why))
 		return false;
 	if (upload->why.code == FAILURE_NONE)
 		return true;

@@ -291,7 +291,7 @@ class Bench:
         # would save 336 of them, but cost a pack of 20 commits where history was replaced; a request without any answer
         # gets no thin pack, and of the pack without those 5 bytes no server tells that it still works on it.
         self.figure("git_delta_wire_over_pack_bytes", median(wire), "x",
-                    "bytes received against thin pack and list of references, without what the protocol adds; at most 1")
+                    "bytes received against thin pack and list of references; at most 1")
         self.figure("git_delta_wire_vs_git_fetch", median(fetched), "x", "the same against git fetch into a mirror")
 
     def measure_known(self):

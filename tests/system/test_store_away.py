@@ -1,4 +1,5 @@
 """A store that is away while a job needs it: the job waits, and says why."""
+import os
 import re
 import subprocess
 
@@ -28,6 +29,18 @@ def test_a_store_that_is_away(new_site, s3_proxy, jar, archive):
     assert len(re.findall(WAITS, worker.log())) == 1
     assert len(re.findall(r"package: the store works again, after ", worker.log())) == 1
     assert "trouble" not in str(worker.status())
+
+
+def test_a_store_that_goes_away_while_parts_go(new_site, s3_proxy, jar, archive):
+    site = new_site(store="s3", workers=["run"], run={"store.endpoint": s3_proxy.endpoint})
+    site.add_built_commit(jar)
+    s3_proxy.fault(Reset(at="before headers"), method="PUT", path="partNumber=1", times=2)
+    large = {"noise": os.urandom(17 * 2**20)}  # more than one PUT takes
+    assert site.run(site.add_model("model", archive(extra=large), ci=False))["correct"] == 1
+    log = site.run_worker.log()
+    assert re.search(r"package: UploadPart results/2-1\.tar\.zst in bucket moolloy: .*; tried again in "
+                     r"\d+ m?s \[network\]", log)
+    assert "package: the store works again, after " in log
 
 
 def test_a_store_that_is_busy_for_a_moment(new_site, s3_proxy, jar, archive):

@@ -546,21 +546,12 @@ test_several_wait_for_one_asking(void **state)
 	server_done(&server);
 }
 
-static bool
-stop(void *data, int64_t done, int64_t total)
-{
-	(void)data;
-	(void)done;
-	(void)total;
-	return false;
-}
-
 static void
 test_waiting_can_be_stopped(void **state)
 {
 	(void)state;
 	const struct scripted script[] = {{.bytes = "", .then = THEN_HOLD}};
-	const struct tick tick = {.tell = stop};
+	const struct tick tick = {.tell = unit_stop};
 	const struct aws_keys *keys;
 	struct world world;
 	open_world(&world, script, 1);

@@ -211,15 +211,6 @@ test_what_is_too_slow_is_given_up(void **state)
 	site_done(&site);
 }
 
-static bool
-stop(void *data, int64_t done, int64_t total)
-{
-	(void)data;
-	(void)done;
-	(void)total;
-	return false;
-}
-
 static void
 test_the_tick_ends_it(void **state)
 {
@@ -227,7 +218,7 @@ test_the_tick_ends_it(void **state)
 	struct site site;
 	const struct scripted script = {.bytes = "", .then = THEN_HOLD};
 	site_open(&site, &script, 1, &schedule);
-	site.tick.tell = stop;
+	site.tick.tell = unit_stop;
 	int64_t start = clock_ms();
 	assert_false(ask(&site, get));
 	assert_true(clock_ms() - start < PATIENCE);

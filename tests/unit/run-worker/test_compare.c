@@ -219,18 +219,11 @@ hashes_no_endless_file(void **state)
 	assert_counts(&comparison, 0, 1, 1);
 }
 
-static bool
-stop(void *data, int64_t done, int64_t total)
-{
-	(void)data, (void)done, (void)total;
-	return false;
-}
-
 static void
 can_be_stopped(void **state)
 {
 	(void)state;
-	const struct tick tick = {.tell = stop};
+	const struct tick tick = {.tell = unit_stop};
 	struct solutions solutions = {0};
 	struct failure why = FAILURE_INIT;
 	put(run, "alloy_solutions_1.xml", "1\nA\n");

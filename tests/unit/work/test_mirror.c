@@ -121,13 +121,6 @@ leftovers_go(void **state)
 
 /* ---- holding: what ends before anything was fetched ---- */
 
-static bool
-stop(void *data, int64_t done, int64_t total)
-{
-	(void)data, (void)done, (void)total;
-	return false;
-}
-
 static enum failure_code
 hold(const char *url, const struct tick *tick)
 {
@@ -184,7 +177,7 @@ static void
 waiting_for_another_can_be_stopped(void **state)
 {
 	(void)state;
-	static const struct tick tick = {.tell = stop};
+	static const struct tick tick = {.tell = unit_stop};
 	start_with_files();
 	assert_int_equal(hold("/nowhere", NULL), FAILURE_NO_REPOSITORY);
 	scoped_free char *path = entry_path("/nowhere", "lock");

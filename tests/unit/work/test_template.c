@@ -67,13 +67,6 @@ nothing_goes_while_a_job_works(void **state)
 	assert_false(is_there("old"));
 }
 
-static bool
-stop(void *data, int64_t done, int64_t total)
-{
-	(void)data, (void)done, (void)total;
-	return false;
-}
-
 static enum failure_code
 instantiate(const char *mirror, const struct tick *tick)
 {
@@ -104,7 +97,7 @@ static void
 waiting_for_another_can_be_stopped(void **state)
 {
 	(void)state;
-	static const struct tick tick = {.tell = stop};
+	static const struct tick tick = {.tell = unit_stop};
 	make_template("other", 0);
 	scoped_fd int lock = lock_all();
 	assert_int_equal(instantiate("/nowhere", &tick), FAILURE_CANCELLED);

@@ -13,7 +13,7 @@ import models
 from kill_points import Killer, check_locks, check_worker, steps
 from make_repository import commit_change
 from programs import wait_for
-from workers import processes_of
+from workers import runners_of
 
 POINTS = int(os.environ.get("TORTURE_POINTS", 4))  # of each step
 BUILD = {"build.commands": ["cp number out.jar"], "build.artifact": "out.jar"}
@@ -136,7 +136,7 @@ def bury(work):
     nobody knows but the dashboard: there its lease runs out."""
     worker = work.worker
     wait_for(lambda: not worker.alive, "the end of the manager")
-    wait_for(lambda: not processes_of(worker.state), "no process left")
+    wait_for(lambda: not runners_of(worker.state), "no runner left")
     known = " ".join(name for directory in ("claims", "outbox")
                      for name in os.listdir(worker.state / directory) if not name.startswith("."))
     for job in work.site.dashboard.sql("SELECT id, attempt FROM jobs WHERE queued = 1"):

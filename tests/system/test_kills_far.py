@@ -13,7 +13,7 @@ import models
 from kill_points import Killer, check_locks, check_worker
 from make_repository import commit_change
 from programs import wait_for
-from workers import processes_of
+from workers import runners_of
 
 EVERY = os.environ.get("TORTURE_EVERY") == "1"
 LEASE = 3  # seconds that a message waits of which nobody knows but SQS
@@ -180,7 +180,7 @@ def kill_at(work, killer, place, whom):
     wait_for(killer.fell, f"the blow at {place}")
     if place.role == "manager" or whom == "both":
         wait_for(lambda: not worker.alive, "the end of the manager")
-        wait_for(lambda: not processes_of(worker.state), "no process left")
+        wait_for(lambda: not runners_of(worker.state), "no runner left")
         worker.start()
     check_job(work, work.site.wait_for_job(id=job))
 

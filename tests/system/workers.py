@@ -211,6 +211,13 @@ def processes_of(directory):
         look(lambda: os.fsencode(os.readlink(entry / "cwd"))))))
 
 
+def runners_of(directory):
+    """Its workers' runners, without what they started: a box may outlive a killed one for a while, and
+    is ended by the worker's next life."""
+    return [pid for pid in processes_of(directory)
+            if b"\0run-job\0" in look(pathlib.Path(f"/proc/{pid}/cmdline").read_bytes)]
+
+
 def sleepers(seconds):
     """The processes `sleep SECONDS`."""
     wanted = b"sleep\0" + str(seconds).encode() + b"\0"
